@@ -1,0 +1,52 @@
+"""Coeval: SQLite keeps the data, a cache keeps the hot results, and a cached result is exactly as old as its data.
+
+    import coeval
+
+    db = coeval.open("app.db")
+    rows = db.query("SELECT id, name FROM users WHERE region = ?", "US")   # cached, never stale
+    db.execute("UPDATE users SET region = ? WHERE id = ?", "EU", 7)        # durable when it returns
+
+The map, in the reader's order:
+
+    database.py      the blocking face: open, query, execute, transaction, snapshot
+    reads.py, transaction.py, snapshot.py, unit.py   what the calls do, and which unit a call belongs to
+    rows.py, into.py, values.py    what comes out, and what goes in
+    engine.py        one open file in one process: shared, forked, replaced
+    coherence/       policy: scopes, stamps, read sets, the decision of validity
+    cache/           keys, entries, and the path of a read
+    tiers/           places that keep entries
+    sqlite/          the store: commit clock, triggers, connections, gate, guard
+    blocking.py      runs the flows for blocking callers
+    config.py, errors.py, events.py   settings, failures, what happened
+    cli/, demo/      the command, and its demonstration on real data
+
+ARCHITECTURE.md holds the laws and the words that the code cites.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from .database import Database, open  # noqa: A004 - coeval.open is the verb users write
+from .errors import Error
+from .events import Statistics
+from .explanation import Explanation
+from .rows import Result, Row
+from .snapshot import Snapshot
+from .transaction import Transaction
+from .uninstalling import uninstall
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Database",
+    "Error",
+    "Explanation",
+    "Result",
+    "Row",
+    "Snapshot",
+    "Statistics",
+    "Transaction",
+    "open",
+    "uninstall",
+]

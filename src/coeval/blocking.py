@@ -1,0 +1,133 @@
+"""The blocking shell: runs the flows in place, and answers their calls without ever suspending.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import apsw
+
+from .cache.lookup import Reading, Request, Rows
+from .coherence.scopes import Scope
+from .coherence.stamps import Seen
+from .rows import Row
+from .sqlite.connection import Connection
+from .sqlite.failures import translate
+from .sqlite.routing import check_parameters, check_read
+from .sqlite.statements import Analysis
+from .sqlite.store import Store
+
+T = TypeVar("T")
+
+
+def run(flow: Coroutine[Any, Any, T]) -> T:
+    """Run a flow whose calls never suspend to its end, in the calling thread."""
+    try:
+        flow.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    flow.close()
+    raise RuntimeError("a blocking flow was suspended")
+
+
+class BlockingReading:
+    """One snapshot on one reader."""
+
+    __slots__ = ("_known", "_store", "connection")
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store = store
+        self.connection = connection
+        self._known: dict[tuple[Scope, ...] | None, Seen] = {}
+
+    async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
+        known = self._known.get(scopes)
+        if known is None:
+            known = self.connection.seen(scopes, self._store.clock)
+            if self._known:  # the clock of the first read is this snapshot's; a later look says nothing
+                known = known._replace(mark=next(iter(self._known.values())).mark)
+            self._known[scopes] = known
+        return known
+
+    async def rows(self, request: Request) -> tuple[Row, ...]:
+        try:
+            return self.connection.rows(request.sql, request.parameters, request.limit)
+        except apsw.Error as error:
+            raise translate(error, self._store.path, request.sql) from error
+
+
+class BlockingSource:
+    """The store, for reads of blocking callers."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def plan(self, request: Request) -> Analysis:
+        analysis = self.analyse(request.sql)
+        check_read(analysis.statement)
+        check_parameters(analysis.statement, request.parameters)
+        return analysis
+
+    async def renew(self, request: Request) -> Analysis:
+        store = self._store
+        analysis = self._renew(request.sql)
+        if analysis.schema is None and store.verify():
+            analysis = self._renew(request.sql)
+        return analysis
+
+    def analyse(self, sql: str) -> Analysis:
+        try:
+            return self._store.statements.analyse(sql)
+        except apsw.Error as error:
+            raise translate(error, self._store.path, sql) from error
+
+    def _renew(self, sql: str) -> Analysis:
+        try:
+            return self._store.statements.renew(sql)
+        except apsw.Error as error:
+            raise translate(error, self._store.path, sql) from error
+
+    async def seen(self, scopes: tuple[Scope, ...]) -> Seen:
+        store = self._store
+        connection = store.readers.take()
+        try:
+            return connection.seen(scopes, store.clock)
+        except apsw.Error as error:
+            raise translate(error, store.path) from error
+        finally:
+            store.readers.give_back(connection)
+
+    async def rows(self, request: Request) -> Rows:
+        store = self._store
+        connection = store.readers.take()
+        try:
+            return connection.rows(request.sql, request.parameters, request.limit)
+        except apsw.Error as error:
+            raise translate(error, store.path, request.sql) from error
+        finally:
+            store.readers.give_back(connection)
+
+    async def begin(self) -> BlockingReading:
+        connection = self._store.readers.take()
+        try:
+            connection.raw.execute("BEGIN")
+        except BaseException:
+            self._store.readers.discard(connection)
+            raise
+        return BlockingReading(self._store, connection)
+
+    async def end(self, reading: Reading) -> None:
+        assert isinstance(reading, BlockingReading)
+        connection = reading.connection
+        try:
+            connection.raw.execute("COMMIT")
+        except BaseException:
+            self._store.readers.discard(connection)
+            raise
+        self._store.readers.give_back(connection)

@@ -1,0 +1,166 @@
+"""The path of a read: an entry proved valid, or rows computed in a snapshot whose stamps were read first (laws 1, 2 and 3).
+
+Written once for blocking and asyncio callers, over the few calls of `Source` and `Reading`. A hit by the commit clock is found in
+plain code by the face, before any of this runs.
+
+Ring: flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..coherence.scopes import Scope
+from ..coherence.stamps import Mark, Seen, Stamp
+from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
+from .entry import Entry
+from .key import Key
+from .size import ENTRY, key_size, result_size
+
+Rows = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One read: the statement, its adapted parameters, its key, and how many rows are wanted (None: all)."""
+
+    sql: str
+    parameters: tuple[Any, ...] | Mapping[str, Any]
+    key: Key
+    limit: int | None = None
+
+
+class Plan(Protocol):
+    """What the analysis of a statement says of keeping its results."""
+
+    @property
+    def cacheable(self) -> bool: ...
+    @property
+    def schema(self) -> Stamp: ...
+    @property
+    def scopes(self) -> tuple[Scope, ...] | None: ...
+
+
+class Reading(Protocol):
+    """One snapshot."""
+
+    async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
+        """Stamps of ``scopes`` in this snapshot."""
+
+    async def rows(self, request: Request) -> Rows:
+        """The statement's rows in this snapshot."""
+
+
+class Source(Protocol):
+    """The store, as a read needs it."""
+
+    async def plan(self, request: Request) -> Plan:
+        """The analysis of the statement, remembered or made; refuses what cannot be read so."""
+
+    async def renew(self, request: Request) -> Plan:
+        """The analysis for the schema as it is now, after the triggers were verified if that can be done at once."""
+
+    async def seen(self, scopes: tuple[Scope, ...]) -> Seen:
+        """Stamps of ``scopes`` in a new snapshot."""
+
+    async def rows(self, request: Request) -> Rows:
+        """The statement's rows in a new snapshot."""
+
+    async def begin(self) -> Reading:
+        """A new snapshot, not yet opened by a read; give it to `end`."""
+
+    async def end(self, reading: Reading) -> None:
+        """Let the snapshot go."""
+
+
+class Tier(Protocol):
+    """A place that keeps entries."""
+
+    epoch: int
+    find: Callable[[Key], Entry | None]
+
+    def put(self, entry: Entry, epoch: int) -> bool: ...
+
+
+Tell = Callable[..., None]
+
+
+async def read(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
+    """Rows as of a moment after this call began: from a valid entry, or computed and offered to ``tier``."""
+    entry = tier.find(request.key)
+    if entry is not None and entry.scopes is not None:
+        seen = await source.seen(entry.scopes)
+        if valid_by_stamps(entry, seen):
+            if seen.mark is not None:
+                entry.mark = seen.mark
+            tell("revalidated")
+            return entry.rows
+    return await _compute(request, source, tier, tell)
+
+
+async def _compute(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
+    epoch = tier.epoch
+    plan = await source.plan(request)
+    for again in (True, False):
+        if not plan.cacheable and plan.schema is not None:
+            break
+        if plan.cacheable:
+            reading = await source.begin()
+            try:
+                seen = await reading.seen(plan.scopes)
+                if seen.schema is not None and seen.schema == plan.schema:
+                    rows = await reading.rows(request)
+                    tell("miss")
+                    _keep(request, plan, seen, rows, tier, epoch, tell)
+                    return rows
+            finally:
+                await source.end(reading)
+        if again:
+            plan = await source.renew(request)
+    tell("uncached")
+    return await source.rows(request)
+
+
+async def read_within(
+    request: Request, source: Source, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell
+) -> Rows:
+    """Rows as of the snapshot ``reading``, which may be old.
+
+    An entry is never marked here: the clock may have moved on since the snapshot (hole 25). What is computed is kept only where
+    the snapshot is still the present, so that it never takes the place of a newer entry.
+    """
+    entry = tier.find(request.key)
+    if entry is not None:
+        seen = await reading.seen(entry.scopes)
+        if valid_by_clock(entry, seen.mark) or valid_by_stamps(entry, seen):
+            tell("revalidated")
+            return entry.rows
+    epoch = tier.epoch
+    plan = await source.plan(request)
+    seen = await reading.seen(plan.scopes)
+    rows = await reading.rows(request)
+    if not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
+        tell("uncached")
+        return rows
+    tell("miss")
+    if seen.mark is not None and seen.mark == now():
+        _keep(request, plan, seen, rows, tier, epoch, tell)
+    return rows
+
+
+def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoch: int, tell: Tell) -> None:
+    if worth_keeping(seen, plan.scopes):
+        entry = Entry(
+            request.key,
+            rows,
+            scopes=plan.scopes,
+            schema=seen.schema,
+            stamps=seen.stamps,
+            mark=seen.mark,
+            size=ENTRY + key_size(request.parameters) + result_size(rows),
+        )
+        if tier.put(entry, epoch):
+            return
+    tell("refused")

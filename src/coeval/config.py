@@ -1,0 +1,422 @@
+"""The settings of one open database, and where each of them comes from.
+
+Holds `Settings` (frozen; every field carries its own documentation in ``metadata``), `resolve`, which reads the
+argument, then the URL, then the environment, then the default, and `conflicts`, which compares two opens of one file.
+
+Upholds law 10 (the limits on memory and readers are set here) and "bad input is refused before anything is touched":
+a value that a later layer would choke on never leaves this module.
+
+Ring: policy. The environment is an argument; no file is looked at. A path is only taken apart, never resolved.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, TypedDict, cast
+from urllib.parse import unquote
+
+from coeval.errors import ConfigError
+
+__all__ = ["Arguments", "Settings", "conflicts", "documented", "resolve", "variable"]
+
+KNOWN_LATER = ("redis", "rediss", "redis+sentinel", "redis+cluster", "unix", "valkey", "memcached", "sqlite")
+"""Schemes of cache URLs that are part of the design and not of this version."""
+
+LONGEST_TIMEOUT = 2_147_483
+"""SQLite keeps a busy time-out in a C int of milliseconds."""
+
+Reader = Callable[[object, bool], object]
+"""Checks and normalises one value; the flag is true where the value is text from a URL or the environment."""
+
+
+class _UnfitError(Exception):
+    """A value does not fit: what it must be, and a cure where the usual one (an example) would not help."""
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.cure = cure
+
+
+# ── One reader for each kind of value ────────────────────────────────────────────────────────────────────────────────
+
+
+def _choice(*allowed: str) -> Reader:
+    def read(value: object, _written: bool) -> str:
+        if isinstance(value, str) and value in allowed:
+            return value
+        raise _UnfitError(f"must be {' or '.join(repr(one) for one in allowed)}")
+
+    return read
+
+
+def _seconds(value: object, written: bool) -> float:
+    problem = f"must be a number of seconds above 0 and at most {LONGEST_TIMEOUT}"
+    if isinstance(value, bool) or not (isinstance(value, int | float) or (written and isinstance(value, str))):
+        raise _UnfitError(problem)
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        raise _UnfitError(problem) from None
+    if math.isnan(seconds) or not 0 < seconds <= LONGEST_TIMEOUT:
+        raise _UnfitError(problem)
+    return seconds
+
+
+_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_SIZE = re.compile(r"\s*([0-9]{1,18})\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+
+
+def _size(least: int) -> Reader:
+    problem = f"must be a number of bytes, {least} or more; as text it may have a unit (KiB, MiB, GiB, KB, MB, GB)"
+
+    def read(value: object, _written: bool) -> int:
+        if isinstance(value, str) and (found := _SIZE.fullmatch(value)) and found[2].lower() in _UNITS:
+            value = int(found[1]) * _UNITS[found[2].lower()]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
+            raise _UnfitError(problem)
+        return value
+
+    return read
+
+
+def _page(value: object, written: bool) -> int:
+    problem = "must be a power of two from 512 to 65536"
+    try:
+        size = cast("int", _size(512)(value, written))
+    except _UnfitError:
+        raise _UnfitError(problem) from None
+    if size > 65536 or size & (size - 1):
+        raise _UnfitError(problem)
+    return size
+
+
+def _count(least: int, most: int) -> Reader:
+    def read(value: object, written: bool) -> int:
+        if written and isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value, re.ASCII):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise _UnfitError(f"must be a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _flag(value: object, written: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if written and isinstance(value, str) and value.strip().lower() in _TRUTH:
+        return _TRUTH[value.strip().lower()]
+    raise _UnfitError("must be true or false (also 1/0, yes/no, on/off)" if written else "must be True or False")
+
+
+def _cache(value: object, _written: bool) -> str | None:
+    if value is None or (isinstance(value, str) and value.lower() == "none"):
+        return None
+    if value == "memory":
+        return "memory"
+    cure = 'Use cache="memory" (the default), or cache=None to turn the cache off.'
+    if isinstance(value, str) and (found := re.match(r"([a-z][a-z0-9+.-]*):", value, re.IGNORECASE)):
+        if found[1].lower() in KNOWN_LATER:
+            raise _UnfitError(f"names a {found[1].lower()} cache; this version has the memory cache only", cure)
+        raise _UnfitError(f"has the unknown scheme {found[1]!r}", cure)
+    raise _UnfitError("must be 'memory' or None", cure)
+
+
+def _callable(value: object, _written: bool) -> Callable[[Any], object] | None:
+    if value is None or callable(value):
+        return value
+    raise _UnfitError("must be a function of one argument, the new connection, or None")
+
+
+# ── The settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _setting(read: Reader, example: str, about: str) -> dict[str, object]:
+    return {"read": read, "example": example, "about": about}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one database is opened. Times are in seconds, sizes in bytes. Immutable; checked when made.
+
+    Each field's ``metadata["about"]`` is its documentation and ``metadata["example"]`` a value as one would write it.
+    """
+
+    cache: str | None = field(
+        default="memory",
+        metadata=_setting(
+            _cache,
+            '"memory"',
+            'Where results are kept: "memory", in this process; or None, nowhere (in a URL or variable, "none").',
+        ),
+    )
+    durability: Literal["full", "normal"] = field(
+        default="full",
+        metadata=_setting(
+            _choice("full", "normal"),
+            '"full"',
+            'What a returned write has survived: "full", power loss (one fsync a commit or batch); "normal", a killed '
+            "process, while power loss may take the commits since the last checkpoint and leaves the file consistent.",
+        ),
+    )
+    timeout: float = field(
+        default=5.0,
+        metadata=_setting(
+            _seconds, "5.0", "Seconds that a call waits for its turn to write, or for a free reader, before it raises."
+        ),
+    )
+    memory_limit: int = field(
+        default=64 * 2**20,
+        metadata=_setting(
+            _size(0),
+            '"64MiB"',
+            "Bytes that the memory cache may hold. 0 keeps nothing. Beyond the limit the least valuable results leave.",
+        ),
+    )
+    coherence: Literal["stamps", "clock"] = field(
+        default="stamps",
+        metadata=_setting(
+            _choice("stamps", "clock"),
+            '"stamps"',
+            'How a kept result is proved current: "stamps", a random number per table that triggers in the file '
+            'replace, so that a commit costs only the results it touched; "clock", any commit costs all of them, and '
+            "the file gets no triggers and no tables (for read-only files and other people's schemas).",
+        ),
+    )
+    commit_clock: Literal["auto", "header", "data_version"] = field(
+        default="auto",
+        metadata=_setting(
+            _choice("auto", "header", "data_version"),
+            '"auto"',
+            'How a commit of any process is noticed: "header", the WAL-index header in shared memory; "data_version", '
+            'the PRAGMA, slower by some microseconds a read; "auto", the first where it can be had, else the second.',
+        ),
+    )
+    readers: int = field(
+        default=32,
+        metadata=_setting(
+            _count(1, 1000), "32", "Most reading connections open at a time. They are made when first needed."
+        ),
+    )
+    page_size: int = field(
+        default=4096,
+        metadata=_setting(
+            _page,
+            "4096",
+            "Bytes of one page of a new file: a power of two from 512 to 65536. A file that exists keeps the size it "
+            "has. Larger pages write more per update.",
+        ),
+    )
+    cache_size: int = field(
+        default=8 * 2**20,
+        metadata=_setting(
+            _size(2**16),
+            '"8MiB"',
+            "Most bytes of pages that SQLite keeps for each connection, in use as pages are read. At least 64 KiB.",
+        ),
+    )
+    mmap_size: int = field(
+        default=0,
+        metadata=_setting(
+            _size(0),
+            '"256MiB"',
+            "Bytes of the file that SQLite may map into memory. 0, the default, turns an I/O error into an exception "
+            "where a mapping turns it into SIGBUS.",
+        ),
+    )
+    foreign_keys: bool = field(
+        default=True, metadata=_setting(_flag, "True", "Whether FOREIGN KEY constraints are enforced.")
+    )
+    convert: bool = field(
+        default=True,
+        metadata=_setting(
+            _flag,
+            "True",
+            "Whether a column's declared type turns its values into datetime, date, Decimal, UUID and the like.",
+        ),
+    )
+    on_connect: Callable[[Any], object] | None = field(
+        default=None,
+        metadata=_setting(
+            _callable, "None", "Called with every new connection, after it was tuned. As an argument only."
+        ),
+    )
+    allow_network_filesystem: bool = field(
+        default=False,
+        metadata=_setting(
+            _flag,
+            "False",
+            "Whether to open a file that lies on a network file system, where locks or shared memory may not work and "
+            "the file can be damaged.",
+        ),
+    )
+    explicit: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Not a setting: the names that this open asked for by argument or URL. `conflicts` looks at these."""
+
+    def __post_init__(self) -> None:
+        for setting in documented():
+            value = _checked(setting, getattr(self, setting.name), "argument")
+            object.__setattr__(self, setting.name, value)
+
+
+class Arguments(TypedDict, total=False):
+    """The settings as keyword arguments: ``def open(path, **settings: Unpack[Arguments])``."""
+
+    cache: str | None
+    durability: Literal["full", "normal"]
+    timeout: float
+    memory_limit: int | str
+    coherence: Literal["stamps", "clock"]
+    commit_clock: Literal["auto", "header", "data_version"]
+    readers: int
+    page_size: int
+    cache_size: int | str
+    mmap_size: int | str
+    foreign_keys: bool
+    convert: bool
+    on_connect: Callable[[Any], object] | None
+    allow_network_filesystem: bool
+
+
+def documented() -> tuple[Field[Any], ...]:
+    """The fields that are settings, in the order of their documentation."""
+    return tuple(setting for setting in fields(Settings) if setting.metadata)
+
+
+def variable(name: str) -> str | None:
+    """The environment variable of a setting; None for one that text cannot hold."""
+    return None if name == "on_connect" else f"COEVAL_{name.upper()}"
+
+
+def resolve(path: object, arguments: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str, Settings]:
+    """The file to open and its settings; of each, the argument, then the URL, then the environment, then the default.
+
+    `arguments` holds only what the caller gave: an argument that is present wins, ``None`` included. An empty
+    environment variable counts as absent, and one that names no setting is left alone, because other programs and
+    other versions read the same environment.
+    """
+    filename, query = _location(path)
+    known = {setting.name: setting for setting in documented()}
+    surrounding = {name: text for name in known if (text := environ.get(variable(name) or "", ""))}
+    written = _parameters(query)
+    values: dict[str, Any] = {}
+    for source, given in (("environment", surrounding), ("URL", written), ("argument", arguments)):
+        for name, value in given.items():
+            if name not in known:
+                raise _unknown(name, source, known)
+            values[name] = _checked(known[name], value, source)
+    return filename, Settings(**values, explicit=frozenset(arguments) | frozenset(written))
+
+
+def conflicts(inforce: Settings, asked: Settings) -> list[str]:
+    """The settings in which a further open of a file differs from the one in force.
+
+    Only what `asked` names by argument or URL counts: an open that says nothing takes the file as it is, and the
+    environment is a default for the whole process. A bound method equals itself, whenever it is looked up.
+    """
+    return [
+        setting.name
+        for setting in documented()
+        if setting.name in asked.explicit and getattr(inforce, setting.name) != getattr(asked, setting.name)
+    ]
+
+
+# ── Values and their errors ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked(setting: Field[Any], value: object, source: str) -> object:
+    name, written = setting.name, source != "argument"
+    if written and name == "on_connect":
+        raise ConfigError(
+            f"on_connect cannot be given in the {source}: it is a function",
+            hint="Pass it as an argument: coeval.open(path, on_connect=function).",
+        )
+    try:
+        return cast("Reader", setting.metadata["read"])(value, written)
+    except _UnfitError as unfit:
+        where = f"the environment variable {variable(name)}" if source == "environment" else f"the {source}"
+        raise ConfigError(
+            f"{name}={_shown(name, value)}, from {where}, {unfit.problem}",
+            hint=unfit.cure or _cure(setting, source),
+        ) from None
+
+
+def _cure(setting: Field[Any], source: str) -> str:
+    name, example = setting.name, str(setting.metadata["example"])
+    text = example.strip('"').lower() if example in ("True", "False") else example.strip('"')
+    written = {"environment": f"{variable(name)}={text}", "URL": f"?{name}={text}"}.get(source, f"{name}={example}")
+    return f"Write for example {written}, or leave it out for the default, {setting.default!r}."
+
+
+def _shown(name: str, value: object) -> str:
+    """The value for a message; of a cache URL the scheme alone, because the rest may hold a password."""
+    if name == "cache" and isinstance(value, str) and ":" in value:
+        return repr(value.partition(":")[0] + ":…")
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _unknown(name: str, source: str, known: Iterable[str]) -> ConfigError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return ConfigError(f"unknown setting {name!r} in the {source}", hint=f"{meant}Settings are: {', '.join(known)}.")
+
+
+# ── The path ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
+
+
+def _location(path: object) -> tuple[str, str]:
+    """A path, path object or URL taken apart: the file name and the URL's query, still encoded."""
+    text = type(path).__fspath__(path) if hasattr(type(path), "__fspath__") else path  # type: ignore[attr-defined]
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"a path must be str or os.PathLike of str, not {type(text).__name__}",
+            hint="For bytes use os.fsdecode(path).",
+        )
+    query = ""
+    if text[:7].lower() == "sqlite:":
+        text, _, query = text[7:].partition("?")
+        if not text.startswith("///"):
+            raise ConfigError(
+                f"the URL 'sqlite:{text}' has no three slashes before its path",
+                hint="Write sqlite:///relative.db, or sqlite:////absolute/path.db with four.",
+            )
+        text = unquote(text[3:], errors="surrogateescape")
+    elif text[:5].lower() == "file:":
+        raise ConfigError(
+            "a file: URI is SQLite's own notation, and its parameters would go around Coeval's settings",
+            hint='Give the plain path, or "sqlite:///app.db?timeout=3" for settings in a URL.',
+        )
+    elif scheme := _SCHEME.match(text):
+        raise ConfigError(
+            f"a database cannot be opened by the scheme {scheme[1]!r}",
+            hint="Give a path, or sqlite:///app.db. A cache is named by cache=, not by the path.",
+        )
+    if not text:
+        raise ConfigError("the path is empty", hint='Name a file, or ":memory:" for a private temporary database.')
+    if "\0" in text:
+        raise ConfigError(f"the path {text!r} holds a NUL character", hint="No file can have such a name.")
+    return text, query
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """The settings in a URL's query. A plus sign is itself: cache URLs such as redis+cluster: contain it."""
+    found: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        name = unquote(name)
+        if name in found:
+            raise ConfigError(f"the URL gives {name} twice", hint="Keep one of them.")
+        found[name] = unquote(value)
+    return found

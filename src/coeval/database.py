@@ -1,0 +1,259 @@
+"""The blocking face.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import apsw
+
+from .blocking import BlockingSource, run
+from .cache.lookup import read
+from .config import resolve
+from .engine import Engine, engine_for
+from .errors import ClosedError, ReentryError
+from .events import Statistics
+from .explanation import Explanation, explain
+from .reads import Reads, request
+from .rows import Result, Row
+from .snapshot import Snapshot
+from .sqlite.failures import translate
+from .sqlite.functions import Function
+from .sqlite.restore import restore
+from .sqlite.statement import Kind
+from .transaction import Savepoint, Transaction, Writes
+from .unit import current, joined
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .config import Settings
+
+T = TypeVar("T")
+
+
+def open(path: str | os.PathLike[str], **settings: Any) -> Database:  # noqa: A001 - the module's own verb, as in dbm.open
+    """Open the SQLite file ``path``, made if it does not exist, and give its `Database`.
+
+    ``path`` is a path, ``sqlite:///relative.db?setting=value``, or ``:memory:``, a private temporary file that is gone at the end.
+    Settings come from the arguments, else the URL, else environment variables (``COEVAL_TIMEOUT``), else their defaults; each is
+    described in `coeval.config.Settings`. Opening one file twice in a process shares everything.
+
+    On return the file is in WAL mode, every ordinary table has its stamp and triggers, and both are verified; with
+    ``coherence="clock"`` the file is as it was. Raises ConfigError, OpenError and its kinds, DamagedError, LockTimeoutError.
+    """
+    name, resolved = resolve(path, settings, os.environ)
+    return Database(engine_for(name, resolved))
+
+
+class Database(Reads, Writes):
+    """An open database. Every call is safe from any thread; after a fork it opens itself anew in the child.
+
+    Calls inside a `transaction` or `snapshot` of the same context join it. Results are immutable and may be shared.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Use `coeval.open`."""
+        self._engine = engine
+        self._closed = False
+        self._find = engine.find
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, *params: Any, into: Any = None) -> tuple[Any, ...]:  # the hit path of Reads.query, in place
+        if into is None and current.get() is None:
+            try:
+                entry = self._find((sql, params, tuple(map(type, params))))
+                if entry is not None and entry.mark == self._engine.now():
+                    entry.hits += 1
+                    return entry.rows
+            except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
+                pass
+        return Reads.query(self, sql, *params, into=into)
+
+    if not TYPE_CHECKING:
+        query.__doc__ = Reads.query.__doc__
+    else:
+        query = Reads.query
+
+    def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
+        unit = joined(self._engine) if current.get() is not None else None
+        if unit is not None:
+            return unit._read(sql, params, limit)  # type: ignore[attr-defined, no-any-return]
+        engine = self._using()
+        wanted = request(sql, params, limit)
+        entry = engine.find(wanted.key)
+        if entry is not None and entry.mark is not None and entry.mark == engine.store().mark():
+            entry.hits += 1
+            return entry.rows
+        source = BlockingSource(engine.store())
+        if engine.settings.cache is None:
+            run(source.plan(wanted))
+            engine.events.tell("uncached")
+            return run(source.rows(wanted))
+        return run(read(wanted, source, engine.tier, engine.events.tell))
+
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+        unit = joined(self._engine)
+        if unit is not None:
+            return unit._stream(sql, params)  # type: ignore[attr-defined, no-any-return]
+        store = self._using().store()
+        wanted = request(sql, params)
+        run(BlockingSource(store).plan(wanted))
+        self._engine.events.tell("uncached")
+
+        def rows() -> Iterator[Row]:
+            connection = store.readers.take()
+            try:
+                yield from connection.stream(sql, wanted.parameters)
+            except apsw.Error as error:
+                raise translate(error, store.path, sql) from error
+            finally:
+                store.readers.give_back(connection)
+
+        return rows()
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def execute(self, sql: str, *params: Any) -> Result:
+        """Run one statement. Outside a transaction it is durable on return, at the configured level, and visible to every later read."""
+        unit = joined(self._engine)
+        if not isinstance(unit, Transaction) and self._analyse(sql) is Kind.READ:
+            return Result(0, None, self._read(sql, params, None))
+        return Writes.execute(self, sql, *params)
+
+    def _within(self, what: str, work: Callable[[Transaction], T]) -> T:
+        unit = joined(self._engine)
+        if isinstance(unit, Transaction):
+            return unit._within(what, work)
+        transaction = Transaction(self._using(), what)
+        transaction.begin()
+        try:
+            result = work(transaction)
+        except BaseException:
+            transaction.end(False)
+            raise
+        transaction.end(True)
+        return result
+
+    # -- units --------------------------------------------------------------------------------------------------------
+
+    def transaction(self) -> Transaction | Savepoint:
+        """A write transaction, for ``with``: it waits for its turn at entry, commits durably at exit, rolls back where the block raises.
+
+        Inside another transaction of the same context it is a savepoint. Its reads see its own writes and are never cached.
+        """
+        unit = joined(self._engine)
+        return Savepoint(unit) if isinstance(unit, Transaction) else Transaction(self._using())
+
+    def snapshot(self) -> Snapshot:
+        """Several reads of one moment, for ``with``, cached ones too. Holds a reader; end it soon."""
+        return Snapshot(self._using())
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def explain(self, sql: str, *params: Any) -> Explanation:
+        """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
+        return explain(self._using().store(), sql, request("", params).parameters)
+
+    def stats(self) -> Statistics:
+        """Counts since the file was opened in this process."""
+        return self._engine.statistics()
+
+    def vacuum(self) -> None:
+        """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""
+        self._alone("VACUUM", lambda connection: connection.execute("VACUUM"))
+
+    def restore(self, source: str | os.PathLike[str]) -> None:
+        """Replace the contents by those of the SQLite file ``source``, which is not changed.
+
+        On return they are durable and every later read sees them, in this and every other process; nothing cached before is served
+        unless it is true of them. Takes the turn. Raises OpenError, NotADatabaseError, DamagedError where ``source`` is unfit, before
+        anything is touched.
+        """
+        path = os.fspath(source)
+        self._alone("restore", lambda connection: restore(connection, path, self._engine.path))
+        self._engine.forget()
+
+    def create_function(self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False) -> None:
+        """Give SQL the function ``name`` on every connection. Only a deterministic one leaves statements that use it cacheable."""
+        self._using().add_function(Function(name, call, nargs, deterministic))
+
+    def create_collation(self, name: str, compare: Callable[[str, str], int]) -> None:
+        """Give SQL the collation ``name`` on every connection. Statements that may use it are not cached."""
+        self._using().add_function(Function(name, compare, collation=True))
+
+    def listen(self, listener: Callable[[str, Mapping[str, Any]], object]) -> Callable[[], None]:
+        """Call ``listener(name, facts)`` on every event of `coeval.events`; returns what ends that."""
+        return self._engine.events.listen(listener)
+
+    @property
+    def path(self) -> str:
+        """The file's real path."""
+        return self._engine.path
+
+    @property
+    def settings(self) -> Settings:
+        """As resolved when the file was opened."""
+        return self._engine.settings
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
+        if not self._closed:
+            if isinstance(joined(self._engine), Transaction):
+                raise ReentryError("close() inside a transaction would wait for that transaction", hint="Close after its block.")
+            self._closed = True
+            self._find = _closed
+            self._engine.release()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<coeval.Database {self.path!r}{' closed' if self._closed else ''}>"
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _using(self) -> Engine:
+        if self._closed:
+            raise ClosedError(f"{self._engine.path} is closed", hint="Open it again with coeval.open.")
+        return self._engine
+
+    def _analyse(self, sql: str) -> Kind:
+        store = self._using().store()
+        try:
+            return store.statements.analyse(sql).statement.kind
+        except apsw.Error as error:
+            raise translate(error, store.path, sql) from error
+
+    def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
+        """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
+        if joined(self._engine) is not None:
+            raise ReentryError(f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block.")
+        store = self._using().store()
+        try:
+            connection = store.writer.alone(what)
+            try:
+                work(connection.raw)
+            finally:
+                store.writer.rollback()
+            if store.settings.coherence == "stamps":
+                self._within("verify the triggers", lambda tx: tx._store.verify_within(tx.ready()))
+        except apsw.Error as error:
+            raise translate(error, store.path, what) from error
+        self._engine.events.tell("write")
+
+
+def _closed(key: object) -> None:
+    """What a closed database finds."""

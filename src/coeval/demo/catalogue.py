@@ -1,0 +1,104 @@
+"""What visitors ask: every question of the load, the popular ones first, drawn with a skew.
+
+Pure: chance comes in as an argument, so one seed gives one load.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from .questions import Question
+
+__all__ = ["AIRPORTS", "Catalogue", "carriers", "flight", "routes", "search", "weather"]
+
+AIRPORTS = ("JFK", "EWR", "LGA")
+
+SLOPE = 1.0
+"""Popularity falls with rank as 1 / rank ** SLOPE (Zipf's law, as visits to web pages are found to do)."""
+
+SHARES = {"carriers": 0.20, "routes": 0.15, "weather": 0.15, "search": 0.30, "flight": 0.20}
+"""How the reads are spread over the kinds of question. Some change with every write, and some never do."""
+
+_CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN", "VX", "FL", "AS", "F9", "YV", "HA", "OO")
+_MONTHS = (7, 12, 8, 6, 4, 3, 5, 1, 10, 2, 9, 11)
+_WORDS = (
+    *("boston", "los angeles", "chicago", "delta", "atlanta", "orlando", "jetblue", "san francisco", "miami"),
+    *("charlotte", "denver", "dallas", "united", "las vegas", "seattle", "tampa", "virgin", "phoenix", "austin"),
+    *("new orleans", "southwest", "nashville", "portland", "hawaiian", "n14228", "ua15", "buffalo", "alaska"),
+)
+_SEARCHES = 120
+_FLIGHTS = 400
+
+
+def carriers(carrier: str = "", month: int = 0) -> Question:
+    """Delays by carrier and month."""
+    return _question("carriers", (carrier, month), "/api/carriers", carrier=carrier, month=month)
+
+
+def routes(month: int = 0) -> Question:
+    """The busiest routes."""
+    return _question("routes", (month,), "/api/routes", month=month)
+
+
+def weather(airport: str, month: int = 0) -> Question:
+    """Arrivals by the weather at departure."""
+    return _question("weather", (airport, month), f"/api/weather/{airport}", month=month)
+
+
+def search(text: str, month: int) -> Question:
+    """Flights by words."""
+    return _question("search", (text, month), "/api/search", q=text, month=month)
+
+
+def flight(number: int) -> Question:
+    """One flight."""
+    return _question("flight", (number,), f"/api/flights/{number}")
+
+
+class Catalogue:
+    """The questions of one load, by kind and rank."""
+
+    def __init__(self, flights: int, chance: random.Random) -> None:
+        pairs = list(itertools.product(_MONTHS, _WORDS))
+        chance.shuffle(pairs)
+        self.flights = flights
+        self.favourites = chance.sample(range(1, flights + 1), min(_FLIGHTS, flights))
+        self.by_kind: dict[str, list[Question]] = {
+            "carriers": [carriers(), *(carriers(code) for code in _CARRIERS), *(carriers("", m) for m in _MONTHS)],
+            "routes": [routes(), *(routes(month) for month in _MONTHS)],
+            "weather": [weather(a) for a in AIRPORTS] + [weather(a, m) for m in _MONTHS for a in AIRPORTS],
+            "search": [search(word, month) for month, word in pairs[:_SEARCHES]],
+            "flight": [flight(number) for number in self.favourites],
+        }
+        self._kinds = list(SHARES)
+        self._shares = list(itertools.accumulate(SHARES.values()))
+        self._ranks = {kind: _popularity(len(questions)) for kind, questions in self.by_kind.items()}
+
+    def draw(self, chance: random.Random) -> Question:
+        """The next question of a visitor."""
+        kind = chance.choices(self._kinds, cum_weights=self._shares)[0]
+        return chance.choices(self.by_kind[kind], cum_weights=self._ranks[kind])[0]
+
+    def draw_report(self, chance: random.Random) -> tuple[int, int]:
+        """A flight and the delay that somebody records for it; half of them for flights that others look at."""
+        if chance.random() < 0.5:
+            number = chance.choices(self.favourites, cum_weights=self._ranks["flight"])[0]
+        else:
+            number = chance.randint(1, self.flights)
+        return number, chance.randint(-60, 600)
+
+    def leaders(self, each: int) -> Iterable[Question]:
+        """The most popular of each kind."""
+        return itertools.chain.from_iterable(questions[:each] for questions in self.by_kind.values())
+
+
+def _popularity(count: int) -> list[float]:
+    return list(itertools.accumulate(1 / rank**SLOPE for rank in range(1, count + 1)))
+
+
+def _question(kind: str, arguments: tuple[str | int, ...], path: str, **query: str | int) -> Question:
+    given = "&".join(f"{name}={quote(str(value))}" for name, value in query.items() if value)
+    return Question(kind, arguments, f"{path}?{given}" if given else path)

@@ -1,0 +1,80 @@
+"""What happened, for whoever listens: statistics, logs and metrics stand on this.
+
+Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``miss`` (computed and offered to the cache), ``uncached``
+(read past the cache), ``refused`` (a result that could not be kept), ``write`` (a write transaction committed), ``verified`` (triggers
+looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked). Hits by the commit clock are counted,
+not told: telling would cost more than the hit.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+log = logging.getLogger("coeval")
+
+Listener = Callable[[str, Mapping[str, Any]], object]
+
+
+class Events:
+    """Counts by name, and the listeners of one database."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._listeners: tuple[Listener, ...] = ()
+
+    def tell(self, name: str, **facts: Any) -> None:
+        """``name`` happened. What a listener raises is logged and goes no further."""
+        self.counts[name] += 1
+        if facts.get("repaired"):
+            self.counts["repaired"] += facts["repaired"]
+        for listener in self._listeners:
+            try:
+                listener(name, MappingProxyType(facts))
+            except Exception:
+                log.exception("A listener failed on %s", name)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener(name, facts)`` on every event from now on, in the thread where it happens; returns what ends that."""
+        self._listeners = (*self._listeners, listener)
+
+        def stop() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return stop
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts since the database was opened in this process; ``entries`` and ``bytes`` are of now."""
+
+    hits: int  #: answered from memory while nobody had committed
+    revalidated: int  #: answered from memory after comparing stamps
+    misses: int  #: computed, and offered to the cache
+    uncached: int  #: read past the cache: not cacheable, in a transaction, or no cache
+    refused: int  #: results that the cache did not keep
+    writes: int  #: write transactions committed
+    entries: int
+    bytes: int  #: estimated
+    evictions: int
+    verifications: int  #: times the triggers were looked at
+    repairs: int  #: triggers and stamps that had to be made or mended
+    reopened: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits of both kinds among all cacheable reads; 0.0 where there were none."""
+        answered = self.hits + self.revalidated
+        reads = answered + self.misses
+        return answered / reads if reads else 0.0
+
+    @property
+    def statements(self) -> int:
+        """User statements that SQLite ran: misses, uncached reads, and write transactions, each counted once."""
+        return self.misses + self.uncached + self.writes

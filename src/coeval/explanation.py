@@ -1,0 +1,87 @@
+"""What a statement reads, whether it can be cached and why not, and its query plan.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from .sqlite.failures import translate
+from .sqlite.statement import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .sqlite.store import Store
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The answer of `Database.explain`; ``str()`` of it is for people."""
+
+    sql: str
+    does: str  #: what running it does, such as "reads"
+    reads: tuple[str, ...]  #: tables, through views, CTEs and subqueries
+    cacheable: bool
+    reasons: tuple[str, ...]  #: why it is not cacheable, or why the clock alone is trusted
+    validity: str | None  #: "stamps", "clock", or None where it is not cacheable
+    plan: tuple[str, ...]  #: SQLite's EXPLAIN QUERY PLAN, indented by depth
+
+    def __str__(self) -> str:
+        how = {
+            "stamps": "yes; a result is valid until one of these tables changes",
+            "clock": "yes; a result is valid until anything in the file changes",
+            None: "no",
+        }[self.validity]
+        lines = [self.sql.strip(), f"  reads      {', '.join(self.reads) or 'no table'}", f"  cacheable  {how}"]
+        lines += [f"             {'because' if i == 0 else '    and'} {reason}" for i, reason in enumerate(self.reasons)]
+        lines += [f"  {'plan' if i == 0 else '':9}  {step}" for i, step in enumerate(self.plan)]
+        return "\n".join(lines)
+
+
+def explain(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any] = ()) -> Explanation:
+    """Analyse ``sql`` afresh. ``parameters`` may be left out; the plan is then for NULLs."""
+    try:
+        analysis = store.statements.renew(sql)
+        if analysis.schema is None and store.verify():
+            analysis = store.statements.renew(sql)
+        statement, found = analysis.statement, analysis.read_set
+        reasons = found.reasons
+        if analysis.schema is None:
+            reasons = ("the triggers are not verified at this moment", *reasons)
+        cacheable = not reasons and store.settings.cache is not None
+        if store.settings.cache is None:
+            reasons = ("the cache is off", *reasons)
+        by_clock = found.scopes is None
+        plan = _plan(store, sql, parameters, statement.count) if statement.kind in (Kind.READ, Kind.WRITE) else ()
+    except apsw.Error as error:
+        raise translate(error, store.path, sql) from error
+    return Explanation(
+        sql,
+        statement.kind.value,
+        found.tables,
+        cacheable,
+        reasons if not cacheable else found.clock,
+        None if not cacheable else "clock" if by_clock else "stamps",
+        plan,
+    )
+
+
+def _plan(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any], count: int) -> tuple[str, ...]:
+    if sql.lstrip()[:7].lower() == "explain":
+        return ()
+    connection = store.readers.take()
+    try:
+        given: Any = parameters if parameters else (None,) * count
+        depth: dict[int, int] = {}
+        lines = []
+        for number, parent, _, detail in connection.raw.execute(f"EXPLAIN QUERY PLAN {sql}", given).fetchall():
+            depth[number] = depth.get(parent, -1) + 1
+            lines.append("  " * depth[number] + detail)
+        return tuple(lines)
+    finally:
+        store.readers.give_back(connection)

@@ -1,0 +1,71 @@
+"""A snapshot: several reads of one moment, cached ones too.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .blocking import BlockingReading, BlockingSource, run
+from .cache.lookup import read_within
+from .errors import ClosedError
+from .reads import Reads, request
+from .rows import Row
+from .unit import Unit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .engine import Engine
+
+
+class Snapshot(Unit, Reads):
+    """Reads that all see the data as of the moment the snapshot was entered. Calls on the database in the same context join it."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._engine = engine
+        self._reading: BlockingReading | None = None
+
+    def __enter__(self) -> Snapshot:
+        store = self._engine.store()
+        source = BlockingSource(store)
+        reading = run(source.begin())
+        try:
+            run(reading.seen(()))  # the first read: the moment is fixed here
+        except BaseException:
+            run(source.end(reading))
+            raise
+        self._store, self._source, self._reading = store, source, reading
+        self._push()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        reading, self._reading = self._reading, None
+        here = self.mine
+        self._pop()
+        if reading is not None and here:
+            run(self._source.end(reading))
+
+    def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
+        engine = self._engine
+        flow = read_within(
+            request(sql, params, limit), self._source, self._open(), self._store.mark, engine.tier, engine.events.tell
+        )
+        return run(flow)
+
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+        wanted = request(sql, params)
+        run(self._source.plan(wanted))
+        self._engine.events.tell("uncached")
+        return self._open().connection.stream(sql, wanted.parameters)
+
+    def _open(self) -> BlockingReading:
+        if self._reading is None or not self.mine:
+            raise ClosedError(
+                "The snapshot has ended, or belongs to another thread or task",
+                hint="Use it inside its `with` block, or open another one there.",
+            )
+        return self._reading

@@ -1,0 +1,167 @@
+"""One connection: opened, tuned, watched, and asked for stamps and rows.
+
+What must hold here: every statement is finished before a call returns, because an unfinished one would keep its old snapshot for
+those that follow (design, section 7); and one thread uses a connection at a time, which its owner sees to.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from ..coherence.scopes import Scope
+from ..coherence.stamps import Seen
+from ..config import Settings
+from ..rows import Row, row_type
+from ..values import convert_rows, converters
+from . import pragmas
+from .commit_clock import CommitClock
+from .functions import Functions
+from .statement import Statement, Watcher, compile_one
+from .triggers import schema_version
+
+Parameters = tuple[Any, ...] | Mapping[str, Any]
+
+
+class Connection:
+    """A connection to the store's file, for one thread at a time."""
+
+    def __init__(self, path: str, settings: Settings, functions: Functions, *, flags: int) -> None:
+        """Opens ``path`` with SQLite's open ``flags`` and applies every setting. Raises apsw.Error."""
+        self.raw = apsw.Connection(path, flags=flags, statementcachesize=256)
+        try:
+            for setting in pragmas.EVERY:
+                setting(self.raw, settings)
+            if settings.on_connect is not None:
+                settings.on_connect(self.raw)
+            self._functions = functions
+            self._known = functions.catch_up(self.raw, 0)
+        except BaseException:
+            self.raw.close()
+            raise
+        self.watcher = Watcher()
+        self.raw.authorizer = self.watcher
+        self._stamped = settings.coherence == "stamps"
+        self._convert = settings.convert
+        self._cursor = self.raw.cursor()
+        self._version = -1  # of the schema, when last looked at
+
+    def catch_up(self) -> None:
+        """Know the functions that the user has given since."""
+        if self._known != len(self._functions.given):
+            self._known = self._functions.catch_up(self.raw, self._known)
+
+    def close(self) -> None:
+        self.raw.close(True)
+
+    # -- stamps ---------------------------------------------------------------------------------------------------
+
+    def seen(self, scopes: tuple[Scope, ...] | None, clock: CommitClock) -> Seen:
+        """Stamps of ``scopes`` in the present snapshot, or in a new one. Read this before any row (law 2).
+
+        The mark stands for the snapshot, because the clock read the same before it opened and after its first read.
+        """
+        before = clock.read()
+        if self._stamped:
+            schema, stamps = self._stamps(scopes or ())
+        else:
+            schema, stamps = self._schema_alone(), ()
+        return Seen(schema, stamps, before if before is not None and clock.read() == before else None)
+
+    def _stamps(self, scopes: tuple[Scope, ...]) -> tuple[int | None, tuple[int | None, ...]]:
+        sql = _stamps_sql(len(scopes))
+        try:
+            row = self._cursor.execute(sql, scopes).fetchall()[0]
+            if self.watcher.recompiled:
+                row = self._look_at_schema(sql, scopes)
+        except apsw.SQLError:  # our tables are gone
+            self.watcher.recompiled = True
+            return None, (None,) * len(scopes)
+        return (row[1] if row[0] == self._version else None), row[2:]
+
+    def _look_at_schema(self, sql: str, scopes: tuple[Scope, ...]) -> tuple[Any, ...]:
+        """The stamps' statement was compiled anew: read the schema's version in one snapshot with the stamps."""
+        alone = not self.raw.in_transaction
+        if alone:
+            self._cursor.execute("BEGIN")
+        try:
+            row: tuple[Any, ...] = self._cursor.execute(sql, scopes).fetchall()[0]
+            self._version = schema_version(self.raw)
+            self.watcher.recompiled = False
+        finally:
+            if alone:
+                self._cursor.execute("COMMIT")
+        return row
+
+    def _schema_alone(self) -> int:
+        """Where the file has no stamps, the schema's version tells statements apart, and the clock everything else."""
+        return int(self._cursor.execute("PRAGMA main.schema_version").fetchall()[0][0])
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
+        """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
+        if limit is not None:
+            return self._some_rows(sql, parameters, limit)
+        cursor = self._cursor
+        try:
+            cursor.execute(sql, parameters)
+            try:
+                description = cursor.get_description()
+            except apsw.ExecutionCompleteError:
+                return ()
+            kind, convert = shape(description, self._convert)
+            return tuple(map(kind, convert(cursor) if convert else cursor))
+        except BaseException:
+            cursor.close(True)
+            self._cursor = self.raw.cursor()
+            raise
+
+    def _some_rows(self, sql: str, parameters: Parameters, limit: int) -> tuple[Row, ...]:
+        return tuple(islice(self.stream(sql, parameters), limit))
+
+    def stream(self, sql: str, parameters: Parameters) -> Iterator[Row]:
+        """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
+        cursor = self.raw.cursor()
+        try:
+            cursor.execute(sql, parameters)
+            try:
+                description = cursor.get_description()
+            except apsw.ExecutionCompleteError:
+                return
+            kind, convert = shape(description, self._convert)
+            yield from map(kind, convert(cursor) if convert else cursor)
+        finally:
+            cursor.close(True)
+
+    def compile(self, sql: str) -> Statement:
+        """What ``sql`` is, in the present snapshot; it is not run."""
+        return compile_one(self.raw, self.watcher, sql)
+
+
+@lru_cache(maxsize=256)
+def _stamps_sql(count: int) -> str:
+    """Scalar subqueries: an absent row is NULL, and each costs one look-up by primary key."""
+    stamps = "".join(f", (SELECT stamp FROM _coeval_stamps WHERE id = ?{i})" for i in range(1, count + 1))
+    return (
+        "SELECT (SELECT version FROM _coeval_schema WHERE id = 1), "
+        f"(SELECT stamp FROM _coeval_schema WHERE id = 1){stamps}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def shape(
+    description: tuple[tuple[str, str | None], ...], convert: bool
+) -> tuple[type[Row], Callable[[Any], Iterator[tuple[Any, ...]]] | None]:
+    """The row type for a result's columns, and the conversion of its rows where a declared type asks for one."""
+    names = tuple(name for name, _ in description)
+    by_column = converters(tuple(declared for _, declared in description)) if convert else None
+    if by_column is None:
+        return row_type(names), None
+    return row_type(names), lambda rows: iter(convert_rows(rows, by_column, names))

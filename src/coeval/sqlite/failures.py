@@ -1,0 +1,68 @@
+"""SQLite's errors become ours: what happened, to what, and the cure.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from .. import errors
+
+
+def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
+    """Our error for one of APSW's, to be raised ``from`` it. ``path`` names the file, ``sql`` the statement if there is one."""
+    said = str(error) or type(error).__name__
+    where = f" in {shorten(sql)}" if sql else ""
+    match error:
+        case apsw.ConstraintError():
+            return errors.ConstraintError(
+                f"{said}{where}", hint="Nothing of the statement was written; mend the values, or the constraint."
+            )
+        case apsw.BusyError() | apsw.LockedError():
+            return errors.LockTimeoutError(
+                f"{path} stayed locked by another connection: {said}{where}",
+                hint="Find the program that keeps a transaction open, or raise `timeout`.",
+            )
+        case apsw.FullError():
+            return errors.DiskFullError(
+                f"No room to write to {path}{where}", hint="Nothing of it was written. Make room; reads go on meanwhile."
+            )
+        case apsw.NotADBError():
+            return errors.NotADatabaseError(
+                f"{path} is not a SQLite database: {said}", hint="Name another file, or a new one to create it."
+            )
+        case apsw.CorruptError():
+            return errors.DamagedError(
+                f"{path} is damaged: {said}{where}",
+                hint="Stop writing, copy the file and its -wal aside, then restore a backup or try `sqlite3 FILE .recover`.",
+            )
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            return errors.NotWritableError(
+                f"{path} cannot be written by this process: {said}{where}",
+                hint='Mend the permissions of the file and its folder, or open it with coherence="clock" to read alone.',
+            )
+        case apsw.CantOpenError():
+            return errors.OpenError(f"{path} cannot be opened: {said}", hint="Look at the path and its permissions.")
+        case apsw.IOError():
+            return errors.StorageError(
+                f"Reading or writing {path} failed: {said}{where}", hint="Look at the disk and at the system's log."
+            )
+        case apsw.InterruptError():
+            return errors.StoreError(f"Interrupted{where}", hint="Nothing of it was written; run it again.")
+        case apsw.BindingsError() | apsw.RangeError():
+            return errors.ParameterError(f"{said}{where}", hint="Give one value for each placeholder.")
+        case apsw.TooBigError():
+            return errors.ParameterError(
+                f"A text, blob or row is too large for SQLite: {said}{where}", hint="The limit is a billion bytes."
+            )
+        case apsw.SQLError() | apsw.MismatchError() | apsw.AuthError():
+            return errors.SQLError(f"{said}{where}", hint="Mend the statement.")
+        case _:
+            return errors.StoreError(f"{type(error).__name__}: {said}{where}", hint="See the error this one came from.")
+
+
+def shorten(sql: str, limit: int = 200) -> str:
+    """``sql`` on one line, cut to ``limit`` characters."""
+    line = " ".join(sql.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,199 @@
+"""What a statement is, told by compiling it: routed by what it does, never by how its text begins.
+
+A statement is compiled on a connection whose authorizer reports every table, column, function and action in it, and not run.
+That the report was complete is what the read set rests on (laws 2 and 3).
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import apsw
+
+from ..coherence.read_set import OWN_TABLES, Read
+from ..errors import SQLError
+from .failures import shorten
+
+
+class Kind(enum.Enum):
+    """What running the statement does."""
+
+    READ = "reads"
+    WRITE = "writes rows"
+    SCHEMA = "changes the schema"
+    TRANSACTION = "controls a transaction"
+    PRAGMA = "is a PRAGMA"
+    ATTACH = "attaches another file"
+    VACUUM = "rebuilds the file"
+    NOTHING = "is empty"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement and all that its compilation told."""
+
+    sql: str
+    kind: Kind
+    count: int = 0  #: placeholders
+    names: tuple[str | None, ...] = ()  #: of the placeholders; None where positional
+    reads: tuple[Read, ...] = ()
+    functions: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()  #: tables that the text itself writes, not what triggers do
+    inserts: bool = False
+    temporary: bool = False  #: creates something in the temp schema
+    pragma: tuple[str, str | None] = ("", None)  #: name and argument
+    explains: bool = False
+
+
+_CODES = apsw.mapping_authorizer_function
+_SCHEMA = frozenset(
+    code
+    for name, code in _CODES.items()
+    if isinstance(name, str)
+    and (name.startswith(("SQLITE_CREATE_", "SQLITE_DROP_")) or name in {"SQLITE_ALTER_TABLE", "SQLITE_REINDEX", "SQLITE_ANALYZE"})
+)
+_TEMPORARY = frozenset(
+    code for name, code in _CODES.items() if isinstance(name, str) and name.startswith("SQLITE_CREATE_TEMP_")
+)
+_DML = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+
+Action = tuple[int, str | None, str | None, str | None, str | None]
+
+
+class Watcher:
+    """The authorizer of one connection: allows all, and writes down what is asked for.
+
+    ``recompiled`` turns True when a statement that reads our schema row is compiled, anew or again. SQLite compiles a
+    statement again when the schema has changed, so as long as it stays False the schema is the one last looked at.
+    """
+
+    __slots__ = ("actions", "recompiled")
+
+    def __init__(self) -> None:
+        self.actions: list[Action] | None = None
+        self.recompiled = True
+
+    def __call__(self, code: int, a: str | None, b: str | None, c: str | None, d: str | None) -> int:
+        if a == "_coeval_schema":
+            self.recompiled = True
+        if self.actions is not None:
+            self.actions.append((code, a, b, c, d))
+        return apsw.SQLITE_OK
+
+
+@dataclass
+class _Report:
+    text: str = ""
+    count: int = 0
+    names: tuple[str | None, ...] = ()
+    readonly: bool = True
+    explains: bool = False
+    runs: bool = False
+    actions: list[Action] = field(default_factory=list)
+
+
+def compile_one(connection: apsw.Connection, watcher: Watcher, sql: str) -> Statement:
+    """Compile ``sql``, which must be one statement, in the connection's present snapshot; it is not run.
+
+    Raises apsw.Error where SQLite cannot compile it, SQLError for two statements.
+    """
+    reports = [report for report in _reports(connection, watcher, sql) if report.runs]
+    if not reports:
+        return Statement(sql, Kind.NOTHING)
+    if len(reports) > 1:
+        raise SQLError(
+            f"Two statements in one string: {shorten(reports[0].text, 60)} and {shorten(reports[1].text, 60)}",
+            hint="Run them one by one, or all in one transaction with `script`.",
+        )
+    return _judge(sql, reports[0])
+
+
+def _reports(connection: apsw.Connection, watcher: Watcher, sql: str) -> Iterator[_Report]:
+    """A report for each statement in ``sql``; later ones that cannot be compiled yet are reported by their text."""
+    rest = sql
+    while rest.strip():
+        report = _Report()
+        try:
+            _prepare(connection, watcher, rest, report)
+        except apsw.Error:
+            if rest is sql:
+                raise
+            report.text, report.runs = rest, True
+        yield report
+        if not report.text or report.text == rest:
+            return
+        rest = rest[len(report.text) :]
+
+
+def _prepare(connection: apsw.Connection, watcher: Watcher, sql: str, report: _Report) -> None:
+    def stop_before_running(cursor: apsw.Cursor, text: str, bindings: object) -> bool:
+        report.text = text
+        report.count, report.names = cursor.bindings_count, cursor.bindings_names
+        report.readonly, report.explains, report.runs = cursor.is_readonly, cursor.is_explain > 0, cursor.has_vdbe
+        return False
+
+    cursor = connection.cursor()
+    cursor.exec_trace = stop_before_running
+    watcher.actions = report.actions
+    try:
+        cursor.execute(sql, apsw._null_bindings, can_cache=False)
+    except apsw.ExecTraceAbort:
+        pass
+    finally:
+        watcher.actions = None
+        cursor.close(True)
+
+
+def judge_prepared(cursor: apsw.Cursor, text: str, actions: list[Action]) -> Statement:
+    """The statement that ``cursor`` is about to run, for execution traces."""
+    report = _Report(text, cursor.bindings_count, cursor.bindings_names, cursor.is_readonly, cursor.is_explain > 0, cursor.has_vdbe, actions)
+    return _judge(text, report) if report.runs else Statement(text, Kind.NOTHING)
+
+
+def _judge(sql: str, report: _Report) -> Statement:
+    codes = {action[0] for action in report.actions}
+    direct = [action for action in report.actions if action[0] in _DML and action[4] is None]
+    pragma = next(((a or "", b) for code, a, b, _, _ in report.actions if code == apsw.SQLITE_PRAGMA), None)
+    if apsw.SQLITE_TRANSACTION in codes or apsw.SQLITE_SAVEPOINT in codes:
+        kind = Kind.TRANSACTION
+    elif apsw.SQLITE_ATTACH in codes or apsw.SQLITE_DETACH in codes:
+        kind = Kind.ATTACH
+    elif report.explains:
+        kind = Kind.READ
+    elif pragma is not None and apsw.SQLITE_SELECT not in codes:
+        kind = Kind.PRAGMA
+    elif codes & _SCHEMA:
+        kind = Kind.SCHEMA
+    elif report.readonly:
+        kind = Kind.READ
+    elif direct:
+        kind = Kind.WRITE
+    else:
+        kind = Kind.VACUUM
+    return Statement(
+        sql,
+        kind,
+        report.count,
+        tuple(report.names),
+        tuple(Read(a or "", b or "", c) for code, a, b, c, _ in report.actions if code == apsw.SQLITE_READ),
+        frozenset((b or "").lower() for code, _, b, _, _ in report.actions if code == apsw.SQLITE_FUNCTION),
+        frozenset((a or "").lower() for _, a, _, _, _ in direct),
+        any(code == apsw.SQLITE_INSERT for code, *_ in direct),
+        bool(codes & _TEMPORARY),
+        pragma or ("", None),
+        report.explains,
+    )
+
+
+def refuse_touching_ours(statement: Statement) -> None:
+    """Writes to the stamps by hand could make a stale entry valid again."""
+    touched = statement.writes & OWN_TABLES
+    if touched:
+        raise SQLError(
+            f"{shorten(statement.sql)} writes to {', '.join(sorted(touched))}, where Coeval keeps its stamps",
+            hint="Leave these tables alone; `coeval uninstall FILE` removes them.",
+        )

@@ -1,0 +1,197 @@
+"""The store: one file, its connections, clock and analyses, from opening to closing.
+
+A store belongs to one inode and one process. Where the path leads to another file, or after a fork, the engine
+opens another store.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+import apsw
+
+from ..coherence.stamps import Mark
+from ..config import Settings
+from ..errors import NotADatabaseError, NotWritableError, OpenError
+from . import guard, pragmas, triggers
+from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
+from .connection import Connection
+from .failures import translate
+from .functions import Functions
+from .readers import Readers
+from .statements import Statements
+from .writer import Writer
+
+log = logging.getLogger("coeval")
+
+Tell = Callable[..., None]
+
+
+class Store:
+    """Everything of ours that has the file open."""
+
+    def __init__(
+        self, path: str, settings: Settings, functions: Functions, tell: Tell, *, again: bool = False, inherited: bool = False
+    ) -> None:
+        """Open ``path``, tune it, install or verify the triggers.
+
+        ``again``: it was open before, so a file that is missing is an error and not made anew. ``inherited``: this process
+        was forked from one that had it open, and still has its descriptors, which hold no locks here.
+
+        Raises OpenError and its kinds before anything is changed, DamagedError, LockTimeoutError.
+        """
+        self.path = path
+        self.settings = settings
+        self.functions = functions
+        self._tell = tell
+        self.writable = _look_at(path, settings)
+        if again and not os.path.exists(path):
+            raise OpenError(f"{path} is gone", hint="Put the file back; this database goes on by itself then.")
+        guard.refuse_network(path, settings.allow_network_filesystem)
+        if not inherited:
+            guard.refuse_descriptors(path)
+        try:
+            self._open()
+        except apsw.Error as error:
+            raise translate(error, path) from error
+
+    def _open(self) -> None:
+        first = self._prepare_file()
+        self.clock = first
+        try:
+            self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
+            self.writer = Writer(self._connect_to_write, self.settings.timeout)
+            stamped = self.settings.coherence == "stamps"
+            if stamped:
+                self._verify_at_open()
+            self.statements = Statements(self._connect(), self.clock, self.functions, stamps=stamped)
+            self.identity = guard.watch(self.path)
+        except BaseException:
+            self.clock.close()
+            raise
+
+    def _prepare_file(self) -> CommitClock:
+        """Create or open the file in its mode, and the clock on a connection that stays."""
+        connection = apsw.Connection(self.path, flags=self._flags(create=True))
+        try:
+            for setting in pragmas.FILE:
+                setting(connection, self.settings)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            return self._clock_on(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _clock_on(self, connection: apsw.Connection) -> CommitClock:
+        if self.settings.commit_clock != "data_version":
+            try:
+                clock = HeaderClock(connection)
+            except Unavailable as why:
+                log.info("%s: PRAGMA data_version is the commit clock, because %s", self.path, why)
+            else:
+                # Until the first commit after a clean close the header could repeat (hole 26). Where we commit at open, it
+                # will not for long; where we must not write, ask SQLite instead.
+                if self.settings.coherence == "stamps" or clock.read() is not None:
+                    return clock
+        return VersionClock(connection)
+
+    def _verify_at_open(self) -> None:
+        connection = self.writer.begin("verify the triggers")
+        try:
+            verified = triggers.verify(connection.raw)
+            if self.clock.read() is None:  # hole 26: one commit, so that the clock proves something
+                connection.raw.execute("UPDATE _coeval_schema SET format = format")
+        except BaseException:
+            self.writer.rollback()
+            raise
+        self.writer.commit()
+        self._tell("verified", repaired=verified.repaired)
+
+    def verify(self) -> bool:
+        """Verify and repair the triggers if the turn to write is free at this moment; True when done."""
+        try:
+            connection = self.writer.try_begin("verify the triggers")
+            if connection is None:
+                return False
+            try:
+                verified = triggers.verify(connection.raw)
+            except BaseException:
+                self.writer.rollback()
+                raise
+            self.writer.commit()
+            self.statements.latest = verified.stamp
+        except apsw.Error as error:
+            log.warning("%s: the triggers cannot be verified now, so nothing is cached: %s", self.path, error)
+            return False
+        self._tell("verified", repaired=verified.repaired)
+        return True
+
+    def verify_within(self, connection: Connection) -> None:
+        """Verify and repair inside the caller's write transaction, which has changed the schema."""
+        if self.settings.coherence == "stamps":
+            verified = triggers.verify(connection.raw)
+            self.statements.latest = verified.stamp
+            self._tell("verified", repaired=verified.repaired)
+
+    def moved(self) -> bool:
+        """True when the path leads elsewhere by now (hole 9)."""
+        return self.clock.moved()
+
+    def mark(self) -> Mark:
+        return self.clock.read()
+
+    def close(self) -> None:
+        """Close every connection; those that other threads use, when they come back. The clock goes last."""
+        guard.unwatch(self.identity)
+        self.readers.close()
+        self.writer.close()
+        self.statements.close()
+        self.clock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: never touch these connections again, not even by garbage collection."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+
+    def _connect(self) -> Connection:
+        return Connection(self.path, self.settings, self.functions, flags=self._flags())
+
+    def _connect_to_write(self) -> Connection:
+        if not self.writable:
+            raise NotWritableError(
+                f"{self.path} is open for reading alone", hint="Mend the permissions of the file and its folder, then open it again."
+            )
+        return self._connect()
+
+    def _flags(self, *, create: bool = False) -> int:
+        if not self.writable:
+            return apsw.SQLITE_OPEN_READONLY
+        return apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+
+
+def _look_at(path: str, settings: Settings) -> bool:
+    """Whether the file may be written; raises where it cannot be opened, before anything is touched. Never opens it (law 8)."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise OpenError(f"The folder of {path} does not exist", hint=f"Create it: mkdir -p {folder}")
+    if os.path.isdir(path):
+        raise NotADatabaseError(f"{path} is a folder", hint="Name a file in it.")
+    exists = os.path.exists(path)
+    writable = os.access(folder, os.W_OK) and (not exists or os.access(path, os.W_OK))
+    if exists and not os.path.isfile(path):
+        raise NotADatabaseError(f"{path} is not a regular file", hint="Name another path.")
+    if exists and not os.access(path, os.R_OK):
+        raise OpenError(f"{path} cannot be read by this process", hint="Mend its permissions.")
+    if not writable and (settings.coherence == "stamps" or not exists):
+        raise NotWritableError(
+            f"{path if exists else folder} cannot be written by this process",
+            hint='Mend its permissions, or open the file with coherence="clock" to read alone.',
+        )
+    return writable
+
+

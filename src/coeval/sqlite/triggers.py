@@ -1,0 +1,207 @@
+"""Stamps by triggers: installing, verifying, repairing and removing them (laws 1 and 3; holes 1 to 4, 24 and 28).
+
+What must hold here:
+
+* Each ordinary table has three triggers, BEFORE INSERT, UPDATE and DELETE, of exactly the text below. BEFORE, because a user's
+  AFTER trigger with RAISE(IGNORE) would skip ours. The body is one plain UPDATE of a row that exists, because the conflict clause of
+  the outer statement would override one in the body.
+* Never a trigger on a shadow table: FTS5's crash the process.
+* ``_coeval_schema`` holds the schema_version at which all of this was last verified, and the schema stamp. They change together, in the
+  transaction that verified. Where the file's schema_version is another, nothing about stamps is proved.
+* Our tables are found by their exact names, our triggers by exact name, table and text.
+
+Three tables stand in the user's file, none STRICT, so that programs with SQLite older than 3.37 can still read its schema.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import apsw
+
+from ..coherence.read_set import OWN_TABLES, Catalogue, Relation
+from ..coherence.scopes import table_scope
+from ..errors import OpenError
+
+#: The format of everything below. A file with a higher one was written by a later version of Coeval.
+FORMAT = 1
+
+EVENTS = ("insert", "update", "delete")
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS _coeval_schema(
+  id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, version INTEGER NOT NULL, stamp INTEGER NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS _coeval_tables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS _coeval_stamps(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL)",
+)
+
+#: Exactly the names that we give, and no user's table that happens to begin alike (hole 28).
+_TRIGGER_NAME = re.compile(r"_coeval_(?:insert|update|delete)_[0-9]+")
+_MODULE = re.compile(r"USING\s+[\"'`\[]?(\w+)", re.IGNORECASE)
+
+
+class Verified(NamedTuple):
+    """What a verification found and did."""
+
+    version: int  #: the schema_version that is verified now
+    stamp: int  #: the schema stamp
+    repaired: int  #: triggers and stamps that were missing, wrong or left over; 0 also when nothing had to be done
+    catalogue: Catalogue
+
+
+def trigger_name(event: str, number: int) -> str:
+    """The name of a table's trigger; by number, because a renamed table keeps its triggers' names."""
+    return f"_coeval_{event}_{number}"
+
+
+def trigger_text(event: str, number: int, table: str) -> str:
+    """The exact text of a table's trigger, as sqlite_schema holds it."""
+    return (
+        f"CREATE TRIGGER {trigger_name(event, number)} BEFORE {event.upper()} ON {quoted(table)} BEGIN "
+        f"UPDATE _coeval_stamps SET stamp = random() WHERE id = {table_scope(number)}; END"
+    )
+
+
+def quoted(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def verify(connection: apsw.Connection) -> Verified:
+    """Make every trigger and stamp what it must be. Call it inside a write transaction; it is true once that commits.
+
+    When anything was wrong, or the schema has changed since the last time, the schema stamp is new afterwards, so that every entry
+    made before is worth nothing.
+    """
+    if _format(connection) > FORMAT:
+        raise OpenError(
+            f"The stamps in {connection.filename} are of a later version of Coeval",
+            hint='Upgrade Coeval, or open the file with coherence="clock".',
+        )
+    version = schema_version(connection)
+    for statement in _TABLES:
+        connection.execute(statement)
+    tables = [r for r in _relations(connection) if r.kind == "table"]
+    numbers, repaired = _number(connection, [r.name for r in tables])
+    repaired += _triggers(connection, numbers)
+    repaired += _stamps(connection, numbers)
+    row = connection.execute("SELECT version, stamp FROM _coeval_schema WHERE id = 1").get
+    if row is None or repaired or row[0] != version or schema_version(connection) != version:
+        version = schema_version(connection)
+        connection.execute("INSERT OR REPLACE INTO _coeval_schema VALUES (1, ?, ?, random())", (FORMAT, version))
+        row = connection.execute("SELECT version, stamp FROM _coeval_schema WHERE id = 1").get
+    return Verified(version, row[1], repaired, catalogue(connection))
+
+
+def remove(connection: apsw.Connection) -> list[str]:
+    """Drop every trigger and table of ours, inside a write transaction; the names, in the order dropped."""
+    names = [name for name, _, _ in _our_triggers(connection)]
+    for name in names:
+        connection.execute(f"DROP TRIGGER {name}")
+    present = {r.name.lower() for r in _relations(connection, ours=True)}
+    for name in sorted(OWN_TABLES & present):
+        connection.execute(f"DROP TABLE {name}")
+        names.append(name)
+    return names
+
+
+def schema_version(connection: apsw.Connection) -> int:
+    """SQLite's own counter of schema changes, in the present snapshot."""
+    return int(connection.execute("PRAGMA main.schema_version").get)
+
+
+def catalogue(connection: apsw.Connection) -> Catalogue:
+    """What every name of the main schema means, in the present snapshot. Tables have numbers where they have stamps."""
+    relations = {r.name.lower(): r for r in _relations(connection, ours=True)}
+    if "_coeval_tables" in relations:
+        for number, name in connection.execute("SELECT id, name FROM _coeval_tables").fetchall():
+            known = relations.get(name.lower())
+            if known is not None and known.kind == "table":
+                relations[name.lower()] = known._replace(number=number)
+    return Catalogue(relations, _modules(connection))
+
+
+def _modules(connection: apsw.Connection) -> frozenset[str]:
+    return frozenset(name.lower() for (name,) in connection.execute("PRAGMA module_list"))
+
+
+def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation]:
+    """Tables, views and virtual tables of the main schema; SQLite's own never, ours on request."""
+    rows = connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    virtual: dict[str, str] = {}
+    unloaded: list[str] = []
+    if any(kind == "virtual" for _, kind in rows):
+        loaded = _modules(connection)
+        made = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
+        for name, sql in made:
+            found = _MODULE.search(sql)
+            virtual[name] = found[1].lower() if found else ""
+            if virtual[name] not in loaded:
+                unloaded.append(f"{name.lower()}_")
+    relations = []
+    for name, kind in rows:
+        lower = name.lower()
+        if lower.startswith("sqlite_") or (lower in OWN_TABLES and not ours):
+            continue
+        # A module that is not loaded here cannot tell its shadow tables, so every table named after its table counts as one.
+        if kind == "table" and lower.startswith(tuple(unloaded)):
+            kind = "shadow"
+        relations.append(Relation(name, kind, None, virtual.get(name, "")))
+    return relations
+
+
+def _format(connection: apsw.Connection) -> int:
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = '_coeval_schema'").get is None:
+        return 0
+    row = connection.execute("SELECT format FROM _coeval_schema WHERE id = 1").get
+    return 0 if row is None else int(row)
+
+
+def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, int], int]:
+    """Each table's number; how many had to be changed. A dropped table's number goes, a new one gets the next."""
+    known = {name: number for number, name in connection.execute("SELECT id, name FROM _coeval_tables").fetchall()}
+    changed = 0
+    for name in known.keys() - set(names):
+        connection.execute("DELETE FROM _coeval_stamps WHERE id = ?", (table_scope(known[name]),))
+        connection.execute("DELETE FROM _coeval_tables WHERE id = ?", (known.pop(name),))
+        changed += 1
+    for name in names:
+        if name not in known:
+            connection.execute("INSERT INTO _coeval_tables(name) VALUES (?)", (name,))
+            known[name] = connection.last_insert_rowid()
+            changed += 1
+    return known, changed
+
+
+def _our_triggers(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+    rows = connection.execute("SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'")
+    return [row for row in rows.fetchall() if _TRIGGER_NAME.fullmatch(row[0])]
+
+
+def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
+    expected = {
+        trigger_name(event, number): (table, trigger_text(event, number, table))
+        for table, number in numbers.items()
+        for event in EVENTS
+    }
+    changed = 0
+    for name, table, sql in _our_triggers(connection):
+        if expected.get(name) == (table, sql):
+            del expected[name]
+        else:
+            connection.execute(f"DROP TRIGGER {name}")
+            changed += 1
+    for _, sql in expected.values():
+        connection.execute(sql)
+    return changed + len(expected)
+
+
+def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
+    present = {scope for (scope,) in connection.execute("SELECT id FROM _coeval_stamps").fetchall()}
+    missing = {table_scope(number) for number in numbers.values()} - present
+    for scope in missing:
+        connection.execute("INSERT INTO _coeval_stamps VALUES (?, random())", (scope,))
+    return len(missing)

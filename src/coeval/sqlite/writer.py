@@ -1,0 +1,110 @@
+"""The writer: the one connection that writes, used by whoever has the turn (laws 6 and 7).
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+from ..errors import LockTimeoutError
+from .connection import Connection
+from .gate import Gate
+
+
+class Writer:
+    """Write transactions, one at a time: `begin`, then `commit` or `rollback`. Between them the connection is the caller's."""
+
+    def __init__(self, make: Callable[[], Connection], timeout: float) -> None:
+        """``make`` opens the connection when it is first needed; ``timeout``: seconds to wait for the turn."""
+        self._make = make
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self.gate = Gate()
+
+    def begin(self, what: str) -> Connection:
+        """Take the turn and the write lock. Raises LockTimeoutError; then neither is held."""
+        self.gate.enter(what, self._timeout)
+        return self._lock(int(self._timeout * 1000))
+
+    def try_begin(self, what: str) -> Connection | None:
+        """As `begin`, where nothing has to be waited for; else None."""
+        if self.gate.try_enter(what) is None:
+            return None
+        try:
+            return self._lock(0)
+        except (apsw.BusyError, LockTimeoutError):
+            return None
+
+    def commit(self) -> None:
+        """Commit and pass the turn on. Where COMMIT fails everything is rolled back before this raises."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.raw.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+        self._finish()
+
+    def rollback(self) -> None:
+        """Undo everything since `begin` and pass the turn on. SQLite may have rolled back by itself already."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            if connection.raw.in_transaction:
+                connection.raw.execute("ROLLBACK")
+        finally:
+            self._finish()
+
+    def alone(self, what: str) -> Connection:
+        """The turn without a transaction, for VACUUM and its like; `rollback` ends it."""
+        self.gate.enter(what, self._timeout)
+        try:
+            return self._ready()
+        except BaseException:
+            self.gate.leave()
+            raise
+
+    def discard(self) -> None:
+        """Close the connection when the turn ends, because it carries what others must not see."""
+        self._discarded = True
+
+    def close(self) -> None:
+        """Wait for the turn, then close the connection."""
+        self.gate.enter("close", self._timeout)
+        try:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        finally:
+            self.gate.leave()
+
+    _discarded = False
+
+    def _ready(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._make()
+        self._connection.catch_up()
+        return self._connection
+
+    def _lock(self, milliseconds: int) -> Connection:
+        try:
+            connection = self._ready()
+            connection.raw.set_busy_timeout(milliseconds)
+            connection.raw.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self.gate.leave()
+            raise
+        return connection
+
+    def _finish(self) -> None:
+        try:
+            if self._discarded and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+                self._discarded = False
+        finally:
+            self.gate.leave()

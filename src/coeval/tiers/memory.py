@@ -1,0 +1,88 @@
+"""The memory tier: entries by key, bounded in bytes, evicted by SIEVE (laws 9 and 10).
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from ..cache.entry import Entry
+from ..cache.key import Key
+from .sieve import Sieve
+
+#: An entry larger than this part of the limit would push out too much else.
+LARGEST = 8
+
+
+class MemoryTier:
+    """Entries in this process. ``find`` is safe without a lock; changes are made under one."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit``: bytes that entries may take together, estimated; 0 keeps nothing."""
+        self.limit = limit
+        self._entries: dict[Key, Entry] = {}
+        self._sieve = Sieve()
+        self._lock = threading.Lock()
+        #: the entry for a key, or None; a bound method of the dictionary, which is never replaced
+        self.find = self._entries.get
+        #: counts the times that everything was forgotten; a result begun before is not kept after
+        self.epoch = 0
+        self.bytes = 0
+        self.evictions = 0
+        self.refused = 0
+        self._past_hits = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def hits(self) -> int:
+        """Hits by the clock, of present and past entries."""
+        with self._lock:
+            return self._past_hits + sum(entry.hits for entry in self._entries.values())
+
+    def put(self, entry: Entry, epoch: int) -> bool:
+        """Keep ``entry``, in place of any other of its key; False when it is too large, or was begun before ``epoch``."""
+        with self._lock:
+            if epoch != self.epoch or entry.size * LARGEST > self.limit:
+                self.refused += 1
+                return False
+            old = self._entries.get(entry.key)
+            if old is not None:
+                self._forget(old)
+            self._entries[entry.key] = entry
+            self._sieve.add(entry)
+            self.bytes += entry.size
+            while self.bytes > self.limit and (victim := self._sieve.victim()) is not None:
+                self._forget(victim)
+                self.evictions += 1
+            return True
+
+    def clear(self) -> None:
+        """Forget every entry; results under way are not kept."""
+        with self._lock:
+            self.epoch += 1
+            for entry in list(self._entries.values()):
+                self._forget(entry)
+
+    def forget_marks(self) -> None:
+        """Forget what the commit clock proved: another file, or another process, has another clock."""
+        with self._lock:
+            self.epoch += 1
+            for entry in list(self._entries.values()):
+                if entry.scopes is None:
+                    self._forget(entry)
+                else:
+                    entry.mark = None
+
+    def after_fork(self) -> None:
+        """In the child: the lock may have been held by a thread that does not exist here."""
+        self._lock = threading.Lock()
+        self.forget_marks()
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.key]
+        self._sieve.remove(entry)
+        self._past_hits += entry.hits
+        self.bytes -= entry.size

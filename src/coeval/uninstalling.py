@@ -1,0 +1,40 @@
+"""Leaving: the file becomes plain SQLite again.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from .engine import _engines
+from .errors import OpenError, ReentryError
+from .sqlite import triggers
+from .sqlite.failures import translate
+
+
+def uninstall(path: str | os.PathLike[str]) -> list[str]:
+    """Remove every table and trigger of Coeval from the file ``path``, in one durable transaction; the names that were removed.
+
+    Stop the programs that have it open through Coeval first: they would put them back. Raises ReentryError where this process
+    has, OpenError where there is no such file, LockTimeoutError where another keeps writing.
+    """
+    name = os.path.realpath(path)
+    if name in _engines:
+        raise ReentryError(f"{name} is open in this process", hint="Close it first; an open database would install them again.")
+    if not os.path.isfile(name):
+        raise OpenError(f"{name} does not exist", hint="Name the database file.")
+    try:
+        connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(5000)
+            connection.execute("BEGIN IMMEDIATE")
+            removed = triggers.remove(connection)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise translate(error, name) from error
+    return removed

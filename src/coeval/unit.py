@@ -1,0 +1,67 @@
+"""Units: what calls in the same context belong to, a transaction or a snapshot, and who may join them.
+
+A call joins the innermost open unit of its database in its own context, thread and task. Child threads and tasks copy the context but
+never join: a write transaction has one owner (design, section 7). A forked child joins nothing.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+#: The innermost unit of this context, whatever its database.
+current: ContextVar[Unit | None] = ContextVar("coeval_unit", default=None)
+
+
+class Unit:
+    """The part of a transaction or snapshot that has to do with who may join it."""
+
+    def __init__(self, engine: object) -> None:
+        self.engine = engine
+        self.active = False
+        self._owner: object = None
+        self._outer: Unit | None = None
+
+    def _push(self) -> None:
+        self._owner = here()
+        self._outer = current.get()
+        self.active = True
+        current.set(self)
+
+    def _pop(self) -> None:
+        """Leave. Units end in whatever order; a context that points at one that ended skips it."""
+        self.active = False
+        if current.get() is self:
+            current.set(self._outer)
+
+    @property
+    def mine(self) -> bool:
+        """True where the calling thread and task opened this unit, in this process."""
+        return self._owner == here()
+
+
+def joined(engine: object) -> Unit | None:
+    """The unit that a call on ``engine`` belongs to here, or None."""
+    unit = current.get()
+    while unit is not None:
+        if unit.engine is engine and unit.active and unit.mine:
+            return unit
+        unit = unit._outer
+    return None
+
+
+def here() -> tuple[int, int, Any]:
+    """Process, thread and asyncio task of the caller. asyncio is asked only where somebody has imported it."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except (RuntimeError, AttributeError):  # no loop runs here, or asyncio is being imported
+            task = None
+    return os.getpid(), threading.get_ident(), task
