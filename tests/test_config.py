@@ -143,7 +143,7 @@ def test_settings_do_not_change() -> None:
 
 def test_settings_made_directly_are_checked_and_normalised() -> None:
     """`Settings(...)` accepts what an argument accepts and refuses the rest."""
-    assert 2**20 == Settings(memory_limit="1MiB").memory_limit  # type: ignore[arg-type]
+    assert Settings(memory_limit="1MiB").memory_limit == 2**20  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="readers=0, from the argument, must be a whole number from 1 to 1000"):
         Settings(readers=0)
 
@@ -152,7 +152,7 @@ def test_argument_then_url_then_environment_then_default() -> None:
     """The nearer source wins, for each setting by itself."""
     environ = {"COEVAL_TIMEOUT": "1", "COEVAL_READERS": "1", "COEVAL_DURABILITY": "normal"}
     _, settings = resolve("sqlite:///app.db?timeout=2&readers=2", {"timeout": 3}, environ)
-    assert (3.0, 2, "normal", 4096) == (settings.timeout, settings.readers, settings.durability, settings.page_size)
+    assert (settings.timeout, settings.readers, settings.durability, settings.page_size) == (3.0, 2, "normal", 4096)
 
 
 def test_names_and_values_of_a_url_are_decoded() -> None:
@@ -199,12 +199,12 @@ def test_bad_text_names_where_it_stands(name: str, text: str) -> None:
 
 def test_an_unknown_setting_comes_with_the_one_that_was_meant() -> None:
     """A misspelt setting is refused, as an argument and in the URL, with its nearest neighbours."""
-    assert "unknown setting 'time_out' in the argument" == error(arguments={"time_out": 3}).message
+    assert error(arguments={"time_out": 3}).message == "unknown setting 'time_out' in the argument"
     assert "Did you mean timeout" in error(arguments={"time_out": 3}).hint
-    assert "unknown setting 'duribility' in the URL" == error("sqlite:///app.db?duribility=full").message
+    assert error("sqlite:///app.db?duribility=full").message == "unknown setting 'duribility' in the URL"
     assert "Did you mean durability" in error("sqlite:///app.db?duribility=full").hint
     assert "Settings are: cache, durability" in error(arguments={"zzz": 1}).hint
-    assert "unknown setting 'explicit' in the URL" == error("sqlite:///app.db?explicit=x").message
+    assert error("sqlite:///app.db?explicit=x").message == "unknown setting 'explicit' in the URL"
 
 
 def test_other_variables_of_the_environment_are_left_alone() -> None:
@@ -331,16 +331,16 @@ def test_nothing_but_configuration_errors(path: str, query: str) -> None:
 def test_a_second_open_that_asks_for_something_else() -> None:
     """A conflict is a setting that the second open names and the first has otherwise."""
     inforce = resolve("app.db", {"timeout": 3, "durability": "normal"}, NOTHING)[1]
-    assert ["durability", "timeout"] == conflicts(
+    assert conflicts(
         inforce, resolve("sqlite:///app.db?timeout=4", {"durability": "full", "readers": 32}, NOTHING)[1]
-    )
+    ) == ["durability", "timeout"]
 
 
 def test_a_second_open_that_asks_for_nothing() -> None:
     """An open that says nothing takes the file as it is; the environment asks for nothing either."""
     inforce = resolve("app.db", {"timeout": 3}, NOTHING)[1]
-    assert [] == conflicts(inforce, resolve("app.db", {}, {"COEVAL_TIMEOUT": "9"})[1])
-    assert [] == conflicts(inforce, resolve("app.db", {"timeout": 3.0}, NOTHING)[1])
+    assert conflicts(inforce, resolve("app.db", {}, {"COEVAL_TIMEOUT": "9"})[1]) == []
+    assert conflicts(inforce, resolve("app.db", {"timeout": 3.0}, NOTHING)[1]) == []
 
 
 def test_functions_are_compared_by_what_they_are() -> None:
@@ -351,8 +351,8 @@ def test_functions_are_compared_by_what_they_are() -> None:
 
     first, second = function(), function()
     inforce = resolve("app.db", {"on_connect": first}, NOTHING)[1]
-    assert [] == conflicts(inforce, resolve("app.db", {"on_connect": first}, NOTHING)[1])
-    assert ["on_connect"] == conflicts(inforce, resolve("app.db", {"on_connect": second}, NOTHING)[1])
+    assert conflicts(inforce, resolve("app.db", {"on_connect": first}, NOTHING)[1]) == []
+    assert conflicts(inforce, resolve("app.db", {"on_connect": second}, NOTHING)[1]) == ["on_connect"]
     bound: list[object] = []
     inforce = resolve("app.db", {"on_connect": bound.append}, NOTHING)[1]
-    assert [] == conflicts(inforce, resolve("app.db", {"on_connect": bound.append}, NOTHING)[1])
+    assert conflicts(inforce, resolve("app.db", {"on_connect": bound.append}, NOTHING)[1]) == []

@@ -75,9 +75,9 @@ def error_classes() -> list[str]:
 def commands() -> list[str]:
     """The commands of `coeval`, as one types them."""
     pytest.importorskip("click", reason="the cli extra is not installed")
-    from coeval.cli import main
+    from coeval.cli.group import coeval as group
 
-    return sorted(f"coeval {name}" for name in main.commands)
+    return sorted(f"coeval {name}" for name in group.commands)
 
 
 def code(text: str) -> str:

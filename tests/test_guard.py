@@ -214,7 +214,7 @@ def test_one_hook_however_often_files_are_watched(file: pathlib.Path) -> None:
             guard.unwatch(guard.watch(sys.argv[1]))
         print(len(added))
     """
-    assert "1" == run(program, file)
+    assert run(program, file) == "1"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -276,7 +276,7 @@ def test_the_interpreter_ends_in_peace(file: pathlib.Path) -> None:
         guard.last = Last()
         print("ended")
     """
-    assert "ended" == run(program, file)
+    assert run(program, file) == "ended"
 
 
 # ── Descriptors ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,7 +334,7 @@ def test_a_connection_that_was_there_first(file: pathlib.Path) -> None:
         connection.execute("SELECT * FROM other.t").fetchall()
         print(several())
     """
-    assert ["descriptors", "alone", "descriptors"] == run(program, file).splitlines()
+    assert run(program, file).splitlines() == ["descriptors", "alone", "descriptors"]
 
 
 @listed
@@ -357,12 +357,12 @@ def test_looking_opens_nothing(file: pathlib.Path) -> None:
         other = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
         print(b"BlockingIOError" in subprocess.run([sys.executable, "-c", other, path], capture_output=True).stderr)
     """
-    assert "True" == run(program, file)
+    assert run(program, file) == "True"
 
 
 def test_a_file_that_does_not_exist_has_no_descriptors(tmp_path: pathlib.Path) -> None:
     """Nothing is open on a file that is not there, nor on a name that cannot be one."""
-    assert [] == guard.descriptors(str(tmp_path / "absent.db"))
+    assert guard.descriptors(str(tmp_path / "absent.db")) == []
     guard.refuse_descriptors(str(tmp_path / "absent.db"))
 
 
@@ -370,7 +370,7 @@ def test_where_the_system_does_not_tell(file: pathlib.Path, monkeypatch: pytest.
     """Without a list of descriptors nothing is found and nothing refused."""
     monkeypatch.setattr(guard, "_LISTS", ("/no/such/list",))
     with file.open():
-        assert [] == guard.descriptors(str(file))
+        assert guard.descriptors(str(file)) == []
         guard.refuse_descriptors(str(file))
 
 
@@ -527,4 +527,4 @@ def test_a_real_mount(tmp_path: pathlib.Path) -> None:
     answer = run(program, tmp_path).splitlines()
     if answer[0].startswith("cannot"):
         pytest.skip(f"no private mounts here: {answer[0]}")
-    assert ["fuse.example", "refused", "tmpfs"] == answer
+    assert answer == ["fuse.example", "refused", "tmpfs"]

@@ -5,12 +5,10 @@
 import dataclasses
 import enum
 import math
-from collections import namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, NewType, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypedDict, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coeval.errors import ColumnError, ConversionError
-from coeval.into import into_rows, is_frozen
+from coeval.into import into_rows
 from coeval.rows import row_type
 from coeval.values import adapt
 
@@ -195,7 +193,6 @@ def test_a_type_that_cannot_be_hashed():
     """Annotations may carry what they like."""
     kind: Any = Annotated[int, msgspec.Meta(ge=3), {}]
     assert (3,) == into_rows(rows("a", (3,)), kind)
-    assert not is_frozen(Annotated[int, {}])
     with pytest.raises(ConversionError, match=">= 3"):
         into_rows(rows("a", (2,)), kind)
 
@@ -438,161 +435,3 @@ def test_a_type_that_refuses_a_row():
 
     with pytest.raises(ConversionError, match="row 2 of 2 does not fit Even: it is odd"):
         into_rows(rows("n", (2,), (3,)), Even)
-
-
-# What may be shared
-
-
-@dataclass(frozen=True)
-class Node:
-    value: int
-    parent: "Node | None" = None
-
-
-@dataclass(frozen=True)
-class MutualOne:
-    other: "MutualTwo | None" = None
-
-
-@dataclass(frozen=True)
-class MutualTwo:
-    other: MutualOne
-    things: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Everything:
-    a: int | None
-    b: tuple[str, ...]
-    c: tuple[int, Colour]
-    d: Literal["x"]
-    e: Annotated[Decimal, "exact"]
-    f: Name
-    g: FrozenUser
-    h: frozenset[UUID]
-    kind: ClassVar[list[int]] = []
-    i: tuple[int, ...] = (1, 2)
-    j: Colour = Colour.RED
-
-
-class FrozenStruct(msgspec.Struct, frozen=True):
-    id: int
-    at: datetime | None = None
-
-
-class FrozenList(msgspec.Struct, frozen=True):
-    ids: list[int]
-
-
-class FrozenFactory(msgspec.Struct, frozen=True):
-    ids: tuple[int, ...] = msgspec.field(default_factory=list)  # type: ignore[arg-type]
-
-
-class FrozenPost(msgspec.Struct, frozen=True):
-    id: int
-
-    def __post_init__(self): ...
-
-
-class TupleOfLists(NamedTuple):
-    a: list[int]
-
-
-class TupleDefault(NamedTuple):
-    a: tuple[int, ...] = []  # type: ignore[assignment]
-
-
-class OtherTuple(tuple):  # noqa: SLOT001 - that is the point
-    """It looks like a NamedTuple and has room for more attributes."""
-
-    id: int
-    _fields = ("id",)
-    _field_defaults: ClassVar[dict[str, Any]] = {}
-
-
-class NoTuple:
-    """It has the attributes of a NamedTuple, and is none."""
-
-    __slots__ = ()
-    _fields = ()
-    _field_defaults: ClassVar[dict[str, Any]] = {}
-
-
-class OpenTuple(UserTuple):
-    """It has room for more attributes."""
-
-
-class OpenChild(FrozenUser):
-    """A plain subclass."""
-
-    def __setattr__(self, name, value):
-        object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True)
-class WithPost:
-    id: int
-
-    def __post_init__(self):
-        object.__setattr__(self, "more", [])
-
-
-@dataclass(frozen=True)
-class WithCache:
-    id: int
-
-    @cached_property
-    def friends(self):
-        return []
-
-
-@dataclass(frozen=True)
-class WithMade:
-    ids: tuple[int, ...] = dataclasses.field(default_factory=list)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class HoldsOpen:
-    user: UserData
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(None, type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, Decimal, UUID),
-        *(Colour, Level, int | None, tuple[int, ...], tuple[int, str], Literal[1], frozenset[int]),
-        *(FrozenUser, FrozenStruct, UserTuple, Node, Everything, tuple[FrozenUser, ...]),
-    ],
-)
-def test_what_is_frozen(kind):
-    """Atoms, and what is made of them by types that do not change."""
-    assert is_frozen(kind)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(UserData, UserStruct, UserArray, UserDict, dict, list, list[int], tuple, set, Any, object, bytearray),
-        *(dict[str, int], tuple[list[int], ...], int | list[int], T, "FrozenUser", 5, Generic),
-        *(
-            FrozenList,
-            FrozenFactory,
-            FrozenPost,
-            TupleOfLists,
-            TupleDefault,
-            OpenTuple,
-            OtherTuple,
-            OtherFields,
-            OpenChild,
-        ),
-        *(WithPost, WithCache, WithMade, HoldsOpen, MutualOne, MutualTwo, namedtuple("Untyped", "a")),  # noqa: PYI024
-        *(
-            dataclasses.make_dataclass("Unknown", [("a", "Missing")], frozen=True),
-            dataclasses.make_dataclass("Loose", [("a", Any)], frozen=True),
-            dataclasses.make_dataclass("Wrong", [("a", tuple[int, ...], MOMENT.__class__)], frozen=True),
-        ),
-    ],
-)
-def test_what_is_not_proved_frozen(kind):
-    """Whatever can change, might, or cannot be looked into."""
-    assert not is_frozen(kind)

@@ -199,7 +199,7 @@ def test_types_are_made_from_many_threads():
         return all(row_type(names)((1, 2, 3))[names[1]] == 2 for names in wanted)
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(work, range(8))) == [True] * 8
+        assert [True] * 8 == list(pool.map(work, range(8)))
 
 
 @given(names_lists)
@@ -229,7 +229,7 @@ def test_asdict_loses_nothing(names):
 def test_a_result_cannot_be_changed():
     """It is frozen, and has RETURNING rows only where there are any."""
     result = Result(1, 7)
-    assert (result.rowcount, result.lastrowid, result.rows) == (1, 7, ())
+    assert (1, 7, ()) == (result.rowcount, result.lastrowid, result.rows)
     with pytest.raises(AttributeError):
         result.rowcount = 2  # type: ignore[misc]
     assert not hasattr(result, "__dict__")

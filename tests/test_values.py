@@ -284,7 +284,7 @@ def test_nothing_to_convert_is_said_at_once():
     assert converters(["TEXT", None, "INTEGER"]) is None
     assert converters([]) is None
     assert converters(["TEXT", "DATE"]) is converters(("TEXT", "DATE"))
-    assert [c is None for c in converters(["TEXT", "DATE"]) or ()] == [True, False]
+    assert [True, False] == [c is None for c in converters(["TEXT", "DATE"]) or ()]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ Ring: shell.
 
 from __future__ import annotations
 
-from .database import Database, open  # noqa: A004 - coeval.open is the verb users write
+from .database import Database, open
 from .errors import Error
 from .events import Statistics
 from .explanation import Explanation

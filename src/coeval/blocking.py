@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import apsw
-
 from .cache.lookup import Reading, Request, Rows
 from .coherence.scopes import Scope
 from .coherence.stamps import Seen
 from .rows import Row
 from .sqlite.connection import Connection
-from .sqlite.failures import translate
 from .sqlite.routing import check_parameters, check_read
 from .sqlite.statements import Analysis
 from .sqlite.store import Store
@@ -54,10 +51,7 @@ class BlockingReading:
         return known
 
     async def rows(self, request: Request) -> tuple[Row, ...]:
-        try:
-            return self.connection.rows(request.sql, request.parameters, request.limit)
-        except apsw.Error as error:
-            raise translate(error, self._store.path, request.sql) from error
+        return self.connection.rows(request.sql, request.parameters, request.limit)
 
 
 class BlockingSource:
@@ -69,37 +63,19 @@ class BlockingSource:
         self._store = store
 
     async def plan(self, request: Request) -> Analysis:
-        analysis = self.analyse(request.sql)
+        analysis = self._store.statements.analyse(request.sql)
         check_read(analysis.statement)
         check_parameters(analysis.statement, request.parameters)
         return analysis
 
     async def renew(self, request: Request) -> Analysis:
-        store = self._store
-        analysis = self._renew(request.sql)
-        if analysis.schema is None and store.verify():
-            analysis = self._renew(request.sql)
-        return analysis
-
-    def analyse(self, sql: str) -> Analysis:
-        try:
-            return self._store.statements.analyse(sql)
-        except apsw.Error as error:
-            raise translate(error, self._store.path, sql) from error
-
-    def _renew(self, sql: str) -> Analysis:
-        try:
-            return self._store.statements.renew(sql)
-        except apsw.Error as error:
-            raise translate(error, self._store.path, sql) from error
+        return self._store.renew(request.sql)
 
     async def seen(self, scopes: tuple[Scope, ...]) -> Seen:
         store = self._store
         connection = store.readers.take()
         try:
             return connection.seen(scopes, store.clock)
-        except apsw.Error as error:
-            raise translate(error, store.path) from error
         finally:
             store.readers.give_back(connection)
 
@@ -108,15 +84,13 @@ class BlockingSource:
         connection = store.readers.take()
         try:
             return connection.rows(request.sql, request.parameters, request.limit)
-        except apsw.Error as error:
-            raise translate(error, store.path, request.sql) from error
         finally:
             store.readers.give_back(connection)
 
     async def begin(self) -> BlockingReading:
         connection = self._store.readers.take()
         try:
-            connection.raw.execute("BEGIN")
+            connection.run("BEGIN")
         except BaseException:
             self._store.readers.discard(connection)
             raise
@@ -126,7 +100,7 @@ class BlockingSource:
         assert isinstance(reading, BlockingReading)
         connection = reading.connection
         try:
-            connection.raw.execute("COMMIT")
+            connection.run("COMMIT")
         except BaseException:
             self._store.readers.discard(connection)
             raise

@@ -6,7 +6,7 @@ argument, then the URL, then the environment, then the default, and `conflicts`,
 Upholds law 10 (the limits on memory and readers are set here) and "bad input is refused before anything is touched":
 a value that a later layer would choke on never leaves this module.
 
-Ring: policy. The environment is an argument; no file is looked at. A path is only taken apart, never resolved.
+Ring: policy. The environment is an argument; no file is looked at.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, TypedDict, cast
-from urllib.parse import unquote
 
 from coeval.errors import ConfigError
+from coeval.url import locate
 
 __all__ = ["Arguments", "Settings", "conflicts", "documented", "resolve", "variable"]
 
@@ -302,10 +302,9 @@ def resolve(path: object, arguments: Mapping[str, object], environ: Mapping[str,
     environment variable counts as absent, and one that names no setting is left alone, because other programs and
     other versions read the same environment.
     """
-    filename, query = _location(path)
+    filename, written = locate(path)
     known = {setting.name: setting for setting in documented()}
     surrounding = {name: text for name in known if (text := environ.get(variable(name) or "", ""))}
-    written = _parameters(query)
     values: dict[str, Any] = {}
     for source, given in (("environment", surrounding), ("URL", written), ("argument", arguments)):
         for name, value in given.items():
@@ -369,54 +368,3 @@ def _unknown(name: str, source: str, known: Iterable[str]) -> ConfigError:
     near = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     return ConfigError(f"unknown setting {name!r} in the {source}", hint=f"{meant}Settings are: {', '.join(known)}.")
-
-
-# ── The path ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
-
-
-def _location(path: object) -> tuple[str, str]:
-    """A path, path object or URL taken apart: the file name and the URL's query, still encoded."""
-    text = type(path).__fspath__(path) if hasattr(type(path), "__fspath__") else path  # type: ignore[attr-defined]
-    if not isinstance(text, str):
-        raise ConfigError(
-            f"a path must be str or os.PathLike of str, not {type(text).__name__}",
-            hint="For bytes use os.fsdecode(path).",
-        )
-    query = ""
-    if text[:7].lower() == "sqlite:":
-        text, _, query = text[7:].partition("?")
-        if not text.startswith("///"):
-            raise ConfigError(
-                f"the URL 'sqlite:{text}' has no three slashes before its path",
-                hint="Write sqlite:///relative.db, or sqlite:////absolute/path.db with four.",
-            )
-        text = unquote(text[3:], errors="surrogateescape")
-    elif text[:5].lower() == "file:":
-        raise ConfigError(
-            "a file: URI is SQLite's own notation, and its parameters would go around Coeval's settings",
-            hint='Give the plain path, or "sqlite:///app.db?timeout=3" for settings in a URL.',
-        )
-    elif scheme := _SCHEME.match(text):
-        raise ConfigError(
-            f"a database cannot be opened by the scheme {scheme[1]!r}",
-            hint="Give a path, or sqlite:///app.db. A cache is named by cache=, not by the path.",
-        )
-    if not text:
-        raise ConfigError("the path is empty", hint='Name a file, or ":memory:" for a private temporary database.')
-    if "\0" in text:
-        raise ConfigError(f"the path {text!r} holds a NUL character", hint="No file can have such a name.")
-    return text, query
-
-
-def _parameters(query: str) -> dict[str, str]:
-    """The settings in a URL's query. A plus sign is itself: cache URLs such as redis+cluster: contain it."""
-    found: dict[str, str] = {}
-    for part in filter(None, query.split("&")):
-        name, _, value = part.partition("=")
-        name = unquote(name)
-        if name in found:
-            raise ConfigError(f"the URL gives {name} twice", hint="Keep one of them.")
-        found[name] = unquote(value)
-    return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Self
 
 import apsw
 
@@ -25,18 +26,17 @@ from .sqlite.failures import translate
 from .sqlite.functions import Function
 from .sqlite.restore import restore
 from .sqlite.statement import Kind
-from .transaction import Savepoint, Transaction, Writes
+from .transaction import Savepoint, Transaction
 from .unit import current, joined
+from .writes import Writes
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .config import Settings
 
-T = TypeVar("T")
 
-
-def open(path: str | os.PathLike[str], **settings: Any) -> Database:  # noqa: A001 - the module's own verb, as in dbm.open
+def open(path: str | os.PathLike[str], **settings: Any) -> Database:
     """Open the SQLite file ``path``, made if it does not exist, and give its `Database`.
 
     ``path`` is a path, ``sqlite:///relative.db?setting=value``, or ``:memory:``, a private temporary file that is gone at the end.
@@ -64,7 +64,9 @@ class Database(Reads, Writes):
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def query(self, sql: str, *params: Any, into: Any = None) -> tuple[Any, ...]:  # the hit path of Reads.query, in place
+    def query(
+        self, sql: str, *params: Any, into: Any = None
+    ) -> tuple[Any, ...]:  # the hit path of Reads.query, in place
         if into is None and current.get() is None:
             try:
                 entry = self._find((sql, params, tuple(map(type, params))))
@@ -110,8 +112,6 @@ class Database(Reads, Writes):
             connection = store.readers.take()
             try:
                 yield from connection.stream(sql, wanted.parameters)
-            except apsw.Error as error:
-                raise translate(error, store.path, sql) from error
             finally:
                 store.readers.give_back(connection)
 
@@ -126,19 +126,9 @@ class Database(Reads, Writes):
             return Result(0, None, self._read(sql, params, None))
         return Writes.execute(self, sql, *params)
 
-    def _within(self, what: str, work: Callable[[Transaction], T]) -> T:
+    def _own(self, what: str) -> tuple[Transaction, bool]:
         unit = joined(self._engine)
-        if isinstance(unit, Transaction):
-            return unit._within(what, work)
-        transaction = Transaction(self._using(), what)
-        transaction.begin()
-        try:
-            result = work(transaction)
-        except BaseException:
-            transaction.end(False)
-            raise
-        transaction.end(True)
-        return result
+        return (unit, False) if isinstance(unit, Transaction) else (Transaction(self._using(), what), True)
 
     # -- units --------------------------------------------------------------------------------------------------------
 
@@ -150,9 +140,13 @@ class Database(Reads, Writes):
         unit = joined(self._engine)
         return Savepoint(unit) if isinstance(unit, Transaction) else Transaction(self._using())
 
-    def snapshot(self) -> Snapshot:
-        """Several reads of one moment, for ``with``, cached ones too. Holds a reader; end it soon."""
-        return Snapshot(self._using())
+    def snapshot(self) -> AbstractContextManager[Reads]:
+        """Several reads of one moment, for ``with``, cached ones too. Holds a reader; end it soon.
+
+        Inside a transaction or another snapshot of the same context it is that one, which is of one moment already.
+        """
+        unit = joined(self._engine)
+        return nullcontext(unit) if isinstance(unit, Snapshot | Transaction) else Snapshot(self._using())
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
@@ -179,7 +173,9 @@ class Database(Reads, Writes):
         self._alone("restore", lambda connection: restore(connection, path, self._engine.path))
         self._engine.forget()
 
-    def create_function(self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False) -> None:
+    def create_function(
+        self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False
+    ) -> None:
         """Give SQL the function ``name`` on every connection. Only a deterministic one leaves statements that use it cacheable."""
         self._using().add_function(Function(name, call, nargs, deterministic))
 
@@ -209,15 +205,19 @@ class Database(Reads, Writes):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if not self._closed:
             if isinstance(joined(self._engine), Transaction):
-                raise ReentryError("close() inside a transaction would wait for that transaction", hint="Close after its block.")
+                raise ReentryError(
+                    "close() inside a transaction would wait for that transaction", hint="Close after its block."
+                )
             self._closed = True
             self._find = _closed
             self._engine.release()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -231,16 +231,14 @@ class Database(Reads, Writes):
         return self._engine
 
     def _analyse(self, sql: str) -> Kind:
-        store = self._using().store()
-        try:
-            return store.statements.analyse(sql).statement.kind
-        except apsw.Error as error:
-            raise translate(error, store.path, sql) from error
+        return self._using().store().statements.analyse(sql).statement.kind
 
     def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
         """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
         if joined(self._engine) is not None:
-            raise ReentryError(f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block.")
+            raise ReentryError(
+                f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block."
+            )
         store = self._using().store()
         try:
             connection = store.writer.alone(what)
@@ -249,7 +247,7 @@ class Database(Reads, Writes):
             finally:
                 store.writer.rollback()
             if store.settings.coherence == "stamps":
-                self._within("verify the triggers", lambda tx: tx._store.verify_within(tx.ready()))
+                self._settle("verify the triggers", lambda transaction: store.verify_within(transaction.ready()))
         except apsw.Error as error:
             raise translate(error, store.path, what) from error
         self._engine.events.tell("write")

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import apsw
+
 from .cache.entry import Entry
 from .coherence.stamps import Mark
 from .config import Settings, conflicts
@@ -25,8 +27,23 @@ from .tiers.memory import MemoryTier
 
 log = logging.getLogger("coeval")
 
-_engines: dict[str, Engine] = {}
-_opening = threading.RLock()
+
+class _Registry:
+    """The engines of this process by real path, and the lock under which they open and close."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.engines: dict[str, Engine] = {}
+
+    def after_fork(self) -> None:
+        """In the child: the lock may be held by a thread that does not exist here."""
+        self.lock = threading.RLock()
+        housekeeper.after_fork()
+        for engine in self.engines.values():
+            engine.after_fork()
+
+
+_registry = _Registry()
 
 
 def _nothing() -> Mark:
@@ -64,11 +81,11 @@ class Engine:
 
     def release(self) -> None:
         """One face less; with the last one everything is closed."""
-        with _opening:
+        with _registry.lock:
             self._users -= 1
             if self._users:
                 return
-            _engines.pop(self.path, None)
+            _registry.engines.pop(self.path, None)
             self._close()
 
     def add_function(self, function: Function) -> None:
@@ -102,14 +119,19 @@ class Engine:
     def look(self) -> None:
         """The housekeeper's: is the file still the one at the path?"""
         store = self._store
-        if store is None or self._closed or not store.moved():
+        if store is None or self._closed:
+            return
+        try:
+            if not store.moved():
+                return
+        except apsw.ConnectionClosedError:  # closed just now
             return
         log.warning("%s was replaced by another file; it is opened anew", self.path)
         with self._lock:
             if self._store is not store:
                 return
             self._detach()
-        store.close()
+        store.close(0.0)
 
     def after_fork(self) -> None:
         """In the child: touch nothing of the parent's, open anew when next used."""
@@ -146,7 +168,7 @@ class Engine:
             store = self._store
             self._detach()
         if store is not None:
-            store.close()
+            store.close(self.settings.timeout)
         if self._private:
             shutil.rmtree(self._private, ignore_errors=True)
 
@@ -158,11 +180,11 @@ def engine_for(path: str, settings: Settings) -> Engine:
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")
     real = os.path.realpath(path)
-    with _opening:
-        engine = _engines.get(real)
+    with _registry.lock:
+        engine = _registry.engines.get(real)
         if engine is None:
             engine = Engine(real, settings, private)
-            _engines[real] = engine
+            _registry.engines[real] = engine
             housekeeper.add(engine)
         else:
             differing = conflicts(engine.settings, settings)
@@ -175,13 +197,10 @@ def engine_for(path: str, settings: Settings) -> Engine:
         return engine
 
 
-def _after_fork() -> None:
-    global _opening
-    _opening = threading.RLock()
-    housekeeper.after_fork()
-    for engine in _engines.values():
-        engine.after_fork()
+def is_open(path: str) -> bool:
+    """Whether the real path ``path`` is open in this process."""
+    return path in _registry.engines
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_registry.after_fork)

@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import apsw
-
-from .sqlite.failures import translate
 from .sqlite.statement import Kind
 
 if TYPE_CHECKING:
@@ -38,28 +35,29 @@ class Explanation:
             None: "no",
         }[self.validity]
         lines = [self.sql.strip(), f"  reads      {', '.join(self.reads) or 'no table'}", f"  cacheable  {how}"]
-        lines += [f"             {'because' if i == 0 else '    and'} {reason}" for i, reason in enumerate(self.reasons)]
+        lines += [
+            f"             {'because' if i == 0 else '    and'} {reason}" for i, reason in enumerate(self.reasons)
+        ]
         lines += [f"  {'plan' if i == 0 else '':9}  {step}" for i, step in enumerate(self.plan)]
         return "\n".join(lines)
 
 
 def explain(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any] = ()) -> Explanation:
     """Analyse ``sql`` afresh. ``parameters`` may be left out; the plan is then for NULLs."""
-    try:
-        analysis = store.statements.renew(sql)
-        if analysis.schema is None and store.verify():
-            analysis = store.statements.renew(sql)
-        statement, found = analysis.statement, analysis.read_set
-        reasons = found.reasons
-        if analysis.schema is None:
-            reasons = ("the triggers are not verified at this moment", *reasons)
-        cacheable = not reasons and store.settings.cache is not None
-        if store.settings.cache is None:
-            reasons = ("the cache is off", *reasons)
-        by_clock = found.scopes is None
-        plan = _plan(store, sql, parameters, statement.count) if statement.kind in (Kind.READ, Kind.WRITE) else ()
-    except apsw.Error as error:
-        raise translate(error, store.path, sql) from error
+    analysis = store.renew(sql)
+    statement, found = analysis.statement, analysis.read_set
+    reasons = found.reasons
+    if analysis.schema is None:
+        reasons = ("the triggers are not verified at this moment", *reasons)
+    if store.settings.cache is None:
+        reasons = ("the cache is off", *reasons)
+    cacheable = not reasons
+    by_clock = found.scopes is None
+    plan = (
+        _plan(store, sql, parameters, statement.count)
+        if statement.kind in (Kind.READ, Kind.WRITE) and not statement.explains
+        else ()
+    )
     return Explanation(
         sql,
         statement.kind.value,
@@ -72,14 +70,12 @@ def explain(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, A
 
 
 def _plan(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any], count: int) -> tuple[str, ...]:
-    if sql.lstrip()[:7].lower() == "explain":
-        return ()
     connection = store.readers.take()
     try:
-        given: Any = parameters if parameters else (None,) * count
-        depth: dict[int, int] = {}
+        given: Any = parameters or (None,) * count
+        depth: dict[Any, int] = {}
         lines = []
-        for number, parent, _, detail in connection.raw.execute(f"EXPLAIN QUERY PLAN {sql}", given).fetchall():
+        for number, parent, _, detail in connection.rows(f"EXPLAIN QUERY PLAN {sql}", given):
             depth[number] = depth.get(parent, -1) + 1
             lines.append("  " * depth[number] + detail)
         return tuple(lines)

@@ -20,25 +20,19 @@ take their default. ``tuple[...]`` and ``list[...]`` are filled by position, and
 Values that a declared column type has already made a datetime, date, time, Decimal or UUID fit fields of that type, and
 ``float`` takes a Decimal. What does not fit raises ``ConversionError``, and nothing is returned.
 
-Every call makes new objects, unless ``is_frozen(kind)`` lets the caller share them.
+Every call makes new objects, so what one caller does to them no other sees.
 
 Ring: policy.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import types
 import typing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from enum import Enum
-from functools import cached_property, lru_cache
-from inspect import get_annotations
-from typing import Any, ClassVar, Literal, TypeVar
-from uuid import UUID
+from datetime import date, datetime, time
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from .errors import ColumnError, ConversionError
 
@@ -47,7 +41,7 @@ if typing.TYPE_CHECKING:
 
     from .rows import Row
 
-__all__ = ["into_rows", "is_frozen"]
+__all__ = ["into_rows"]
 
 T = TypeVar("T")
 
@@ -333,106 +327,3 @@ def _name(kind: Any) -> str:
 def _shorten(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-
-
-# May the objects be shared? ------------------------------------------------------------------------------------------
-
-
-def is_frozen(kind: Any) -> bool:
-    """Whether objects that ``into_rows`` makes of this kind provably never change, all the way down.
-
-    True for immutable atoms, Enums, tuples and unions of such, and for a frozen dataclass, frozen Struct or NamedTuple
-    with only such fields. A ``__post_init__``, a ``cached_property``, a default made by a function, a subclass with
-    room for more attributes, or an annotation that cannot be evaluated: no proof, so False.
-    """
-    try:
-        return _kept_is_frozen(kind)
-    except TypeError:  # not hashable, so not one of those
-        return False
-
-
-@lru_cache(maxsize=512)
-def _kept_is_frozen(kind: Any) -> bool:
-    return _frozen(kind, frozenset())
-
-
-_ATOMS = frozenset(
-    {type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, timezone, Decimal, UUID, None}
-)
-
-
-def _frozen(kind: Any, above: frozenset[Any]) -> bool:
-    """``above`` are the types that this one was met in: one that contains itself is as frozen as the rest of it."""
-    if kind in _ATOMS or kind in above:
-        return True
-    origin, members = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return True
-    if origin is typing.Annotated:
-        return _frozen(members[0], above)
-    if origin in (typing.Union, types.UnionType, tuple, frozenset):
-        return bool(members) and all(member is ... or _frozen(member, above) for member in members)
-    if isinstance(kind, typing.NewType):
-        return _frozen(kind.__supertype__, above)
-    if not isinstance(kind, type) or origin is not None:
-        return False
-    if issubclass(kind, Enum):
-        return True
-    return _has_frozen_fields(kind, above | {kind})
-
-
-def _has_frozen_fields(kind: type[Any], above: frozenset[Any]) -> bool:
-    if hasattr(kind, "__post_init__") or _has_cached_property(kind):
-        return False
-    if not (_is_frozen_dataclass(kind) or _is_frozen_struct(kind) or _is_named_tuple(kind)):
-        return False
-    try:
-        hints = typing.get_type_hints(kind, include_extras=True)
-    except Exception:  # annotations may raise whatever they like; without them there is no proof
-        return False
-    return all(
-        typing.get_origin(hint) is ClassVar or hint is ClassVar or _frozen(hint, above) for hint in hints.values()
-    )
-
-
-def _is_frozen_dataclass(kind: type[Any]) -> bool:
-    settings = kind.__dict__.get("__dataclass_params__")  # its own: a plain subclass of a frozen one is open again
-    return (
-        settings is not None
-        and settings.frozen
-        and all(
-            field.default_factory is dataclasses.MISSING and _is_frozen_default(field.default)
-            for field in dataclasses.fields(kind)
-        )
-    )
-
-
-def _is_frozen_struct(kind: type[Any]) -> bool:
-    if not getattr(getattr(kind, "__struct_config__", None), "frozen", False):
-        return False
-    from msgspec import structs
-
-    return all(
-        not callable(field.default_factory) and _is_frozen_default(field.default) for field in structs.fields(kind)
-    )
-
-
-def _is_named_tuple(kind: type[Any]) -> bool:
-    if not issubclass(kind, tuple) or kind.__dictoffset__:  # a subclass may have room for more attributes
-        return False
-    fields, defaults = getattr(kind, "_fields", ()), getattr(kind, "_field_defaults", None)
-    if defaults is None:
-        return False
-    return set(fields) <= set(get_annotations(kind)) and all(map(_is_frozen_default, defaults.values()))
-
-
-def _is_frozen_default(value: Any) -> bool:
-    from msgspec import NODEFAULT
-
-    if value is dataclasses.MISSING or value is NODEFAULT or isinstance(value, Enum) or type(value) in _ATOMS:
-        return True
-    return type(value) in (tuple, frozenset) and all(map(_is_frozen_default, value))
-
-
-def _has_cached_property(kind: type[Any]) -> bool:
-    return any(isinstance(member, cached_property) for base in kind.__mro__ for member in vars(base).values())

@@ -5,7 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 from .cache.key import statement_key
@@ -20,9 +20,16 @@ T = TypeVar("T")
 
 def request(sql: str, params: tuple[Any, ...], limit: int | None = None) -> Request:
     """The request for ``sql`` with ``params`` as the caller gave them: values one by one, or one dict of named ones."""
-    given: Any = params[0] if len(params) == 1 and isinstance(params[0], dict) else params
-    parameters = adapt_parameters(given)
+    parameters = adapted(params)
     return Request(sql, parameters, statement_key(sql, parameters, limit), limit)
+
+
+def adapted(params: tuple[Any, ...]) -> tuple[Any, ...] | Mapping[str, Any]:
+    """Values one by one, or the one dict of named ones, as SQLite takes them; raises ParameterError."""
+    given: tuple[Any, ...] | Mapping[str, Any] = params
+    if len(params) == 1 and isinstance(params[0], Mapping):
+        given = params[0]
+    return adapt_parameters(given)
 
 
 class Reads:
@@ -73,7 +80,8 @@ class Reads:
         (row,) = _only(self._read(sql, params, 2), sql)
         if len(row) != 1:
             raise ResultError(
-                f"One value was asked for and {shorten(sql)} gives {len(row)} columns", hint="Use `one`, or select one column."
+                f"One value was asked for and {shorten(sql)} gives {len(row)} columns",
+                hint="Use `one`, or select one column.",
             )
         return row[0]
 
@@ -101,5 +109,7 @@ def _only(rows: tuple[Row, ...], sql: str) -> tuple[Row, ...]:
     if not rows:
         raise NoRowError(f"{shorten(sql)} gives no row", hint="Use `first` where there may be none.")
     if len(rows) > 1:
-        raise ManyRowsError(f"{shorten(sql)} gives more than one row", hint="Use `query`, `first`, or a narrower condition.")
+        raise ManyRowsError(
+            f"{shorten(sql)} gives more than one row", hint="Use `query`, `first`, or a narrower condition."
+        )
     return rows

@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .blocking import BlockingReading, BlockingSource, run
 from .cache.lookup import read_within
@@ -29,7 +29,7 @@ class Snapshot(Unit, Reads):
         self._engine = engine
         self._reading: BlockingReading | None = None
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> Self:
         store = self._engine.store()
         source = BlockingSource(store)
         reading = run(source.begin())
@@ -42,7 +42,9 @@ class Snapshot(Unit, Reads):
         self._push()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         reading, self._reading = self._reading, None
         here = self.mine
         self._pop()

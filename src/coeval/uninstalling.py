@@ -9,7 +9,7 @@ import os
 
 import apsw
 
-from .engine import _engines
+from .engine import is_open
 from .errors import OpenError, ReentryError
 from .sqlite import triggers
 from .sqlite.failures import translate
@@ -22,8 +22,10 @@ def uninstall(path: str | os.PathLike[str]) -> list[str]:
     has, OpenError where there is no such file, LockTimeoutError where another keeps writing.
     """
     name = os.path.realpath(path)
-    if name in _engines:
-        raise ReentryError(f"{name} is open in this process", hint="Close it first; an open database would install them again.")
+    if is_open(name):
+        raise ReentryError(
+            f"{name} is open in this process", hint="Close it first; an open database would install them again."
+        )
     if not os.path.isfile(name):
         raise OpenError(f"{name} does not exist", hint="Name the database file.")
     try:

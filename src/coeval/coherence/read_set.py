@@ -83,6 +83,8 @@ def read_set(
         name = read.table.lower()
         relation = catalogue.relations.get(name)
         if relation is None:
+            if name.startswith("sqlite_"):
+                tables.add(read.table)
             _unknown(name, read.table, catalogue.modules, clock, reasons)
             continue
         if relation.kind == "view":
@@ -102,9 +104,7 @@ def read_set(
     return ReadSet(None if by_clock else tuple(sorted(scopes)), tuple(sorted(tables)), tuple(clock), tuple(reasons))
 
 
-def _unknown(
-    name: str, spelt: str, modules: frozenset[str], clock: dict[str, None], reasons: dict[str, None]
-) -> None:
+def _unknown(name: str, spelt: str, modules: frozenset[str], clock: dict[str, None], reasons: dict[str, None]) -> None:
     """A name that the schema has not: a system table, a table-valued function, or a CTE, which reads nothing itself."""
     if name in PURE_TABLES:
         clock[f"{spelt} is a table-valued function and has no stamp"] = None

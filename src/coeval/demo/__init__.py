@@ -18,6 +18,8 @@ it with two worker processes, puts the same load on it without and with the cach
 ``report``                the table and what comes next
 ``page/``                 the page: HTML, CSS and JavaScript without any network
 ========================  ==============================================================================
+
+Ring: shell.
 """
 
 from __future__ import annotations
@@ -44,11 +46,7 @@ def run(
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"The demonstration needs {', '.join(missing)}.", hint="pip install 'coeval[demo]'"
-        )
+        raise ConfigError(f"The demonstration needs {', '.join(missing)}.", hint="pip install 'coeval[demo]'")
     from .runner import run as run_it
 
-    return run_it(
-        folder=folder, seconds=seconds, serve=serve, port=port, workers=workers, json_output=json_output
-    )
+    return run_it(folder=folder, seconds=seconds, serve=serve, port=port, workers=workers, json_output=json_output)

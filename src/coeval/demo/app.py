@@ -5,6 +5,8 @@ data. Each worker process has its own database object with its own memory; what 
 
 Settings come by environment variables, because uvicorn's workers are processes:
 ``COEVAL_DEMO_DATABASE`` (the file), ``COEVAL_DEMO_CACHE`` (``memory`` or ``off``), ``COEVAL_DEMO_FOLDER`` (of the run).
+
+Ring: shell.
 """
 
 from __future__ import annotations

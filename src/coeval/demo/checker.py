@@ -7,6 +7,8 @@ show. That number may not be known yet, so an answer waits until all writes star
 
 A write whose fate is unknown (an error, a lost connection) may have been committed or not. An answer that only such a
 write could explain is held until the end, when the recorded delays are read from the file.
+
+Ring: policy.
 """
 
 from __future__ import annotations
@@ -123,7 +125,9 @@ class Checker:
             if number > self._truth.version:
                 self._learn(rows[number])
         tickets = {by: ticket for ticket, by in enumerate(self._writers)}
-        lost = [(tickets[row.by], row.number) for row in rows.values() if self._settled.get(tickets.get(row.by, -1)) == 0]
+        lost = [
+            (tickets[row.by], row.number) for row in rows.values() if self._settled.get(tickets.get(row.by, -1)) == 0
+        ]
         for answer in (*self._held, *self._waiting):
             known = self._reach[answer.started]
             highest = max((number for ticket, number in lost if ticket < answer.started), default=known)

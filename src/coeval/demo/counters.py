@@ -2,6 +2,8 @@
 
 Each worker keeps a file ``stats-<pid>.json`` in the folder of the run: written under another name and renamed, so a
 reader never sees half of one. Whoever wants the sum reads them all; no worker knows the others.
+
+Ring: shell.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Counters:
 
     def snapshot(self, statistics: coeval.Statistics) -> dict[str, Any]:
         """Everything counted so far, ready for JSON."""
-        return {"requests": self.requests, "latencies": list(self.latencies), "database": asdict(statistics)}
+        database = asdict(statistics) | {"statements": statistics.statements}
+        return {"requests": self.requests, "latencies": list(self.latencies), "database": database}
 
 
 class Publisher:

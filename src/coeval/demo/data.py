@@ -2,6 +2,8 @@
 
 Always holds: a file named ``flights.db`` in the folder is complete. It is built under another name and gets its own
 in one step, after its last connection is closed.
+
+Ring: shell.
 """
 
 from __future__ import annotations

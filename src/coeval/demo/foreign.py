@@ -7,6 +7,8 @@ Run as a file of its own, with nothing but the standard library. One line of JSO
     {"copy": "/to/this.db"}              -> {"rows": []}         a copy made by SQLite (VACUUM INTO), never of raw bytes
 
 The first line it writes tells its version of SQLite. It ends when its input ends.
+
+Ring: shell.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 beside them that writes to the same file without knowing of Coeval.
 
 Bounded twice, by seconds and by requests. Every answer goes to the checker, and nothing is asked of any other machine.
+
+Ring: shell.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Plan:
     visitors: int = 16
     workers: int = 2
     write_share: float = 0.03
-    foreign_every: float = 0.5
+    foreign_every: int = 250
+    """The other program writes once in so many requests."""
     seed: int = 2013
 
 
@@ -54,7 +57,12 @@ class Load:
 
 
 async def run(
-    url: str, plan: Plan, catalogue: Catalogue, checker: Checker, neighbour: Neighbour, on_progress: Callable[[Load], None]
+    url: str,
+    plan: Plan,
+    catalogue: Catalogue,
+    checker: Checker,
+    neighbour: Neighbour,
+    on_progress: Callable[[Load], None],
 ) -> Load:
     """Runs the load to its end; what had been asked by then has been answered."""
     load = Load()
@@ -150,8 +158,10 @@ async def _write_beside(
         else:
             checker.write_acknowledged(ticket, number, flight, minutes)
             load.foreign += 1
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), plan.foreign_every * chance.uniform(0.5, 1.5))
+        following = load.requests + round(plan.foreign_every * chance.uniform(0.5, 1.5))
+        while load.requests < following and not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.02)
 
 
 _Visitor = tuple[aiohttp.ClientSession, str]
@@ -160,7 +170,10 @@ _Visitor = tuple[aiohttp.ClientSession, str]
 async def _connect(url: str) -> _Visitor:
     """A visitor with one connection that stays open, and the worker at its other end."""
     session = aiohttp.ClientSession(
-        url, connector=aiohttp.TCPConnector(limit=1), timeout=aiohttp.ClientTimeout(total=60), cookie_jar=aiohttp.DummyCookieJar()
+        url,
+        connector=aiohttp.TCPConnector(limit=1),
+        timeout=aiohttp.ClientTimeout(total=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
     )
     deadline = time.monotonic() + 30
     while True:

@@ -1,4 +1,7 @@
-"""Our side of ``foreign.py``: starts it, speaks its lines, and ends it by its own process id."""
+"""Our side of ``foreign.py``: starts it, speaks its lines, and ends it by its own process id.
+
+Ring: shell.
+"""
 
 from __future__ import annotations
 
@@ -104,4 +107,3 @@ class Neighbour:
         if "error" in answer:
             raise NeighbourError(f"The other process failed: {answer['error']}")
         return answer
-

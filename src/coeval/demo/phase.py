@@ -1,4 +1,7 @@
-"""One phase of the measurement: a fresh copy of the data, the application over it, the load, and the reckoning."""
+"""One phase of the measurement: a fresh copy of the data, the application over it, the load, and the reckoning.
+
+Ring: shell.
+"""
 
 from __future__ import annotations
 
@@ -68,9 +71,7 @@ async def measure(
     checker = Checker(truth)
     catalogue = Catalogue(len(timetable.flights), random.Random(plan.seed))
     async with Neighbour(database) as neighbour:
-        async with Server(
-            database, folder, cache=cache, workers=plan.workers, application=application
-        ) as server:
+        async with Server(database, folder, cache=cache, workers=plan.workers, application=application) as server:
             measured = await load.run(
                 server.url, plan, catalogue, checker, neighbour, lambda now: on_progress(now, checker.verdict)
             )

@@ -4,6 +4,8 @@ Each answer is one or two statements given to ``query``, which may be ``db.query
 ``sqlite3`` in another process: the demonstration asks both and compares. Every number is an integer, so that two right
 answers are equal to the byte; averages and rates are left to whoever draws them. No date functions: they are never
 cached in this version.
+
+Ring: policy.
 """
 
 from __future__ import annotations

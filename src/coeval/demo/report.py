@@ -1,4 +1,7 @@
-"""What the demonstration prints: one table of what was measured, and what to do next. No figure that was not measured."""
+"""What the demonstration prints: one table of what was measured, and what to do next. No figure that was not measured.
+
+Ring: shell.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .phase import Phase
 
 __all__ = ["as_json", "next_steps", "show"]
 
-_QUICK_START = '''\
+_QUICK_START = """\
 import coeval
 
 db = coeval.open("app.db")                                   # tuned, durable, cached in memory
@@ -26,7 +29,7 @@ for user in db.query("SELECT id, name FROM users WHERE region = ?", "EU"):  # ca
     print(user["id"], user["name"])
 
 print(db.stats().hit_rate)
-'''
+"""
 
 
 def show(console: Console, off: Phase, on: Phase) -> None:

@@ -1,4 +1,7 @@
-"""The demonstration from beginning to end: the data, the two phases or the page, and what they showed."""
+"""The demonstration from beginning to end: the data, the two phases or the page, and what they showed.
+
+Ring: shell.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,9 @@ def _prepare(console: Console, home: Path) -> Path:
     return original
 
 
-async def _measure(console: Console, original: Path, scratch: Path, seconds: float, workers: int) -> tuple[Phase, Phase]:
+async def _measure(
+    console: Console, original: Path, scratch: Path, seconds: float, workers: int
+) -> tuple[Phase, Phase]:
     with coeval.open(original, cache=None, coherence="clock") as db:
         timetable = Timetable.read(db.iterate)
     plan = Plan(seconds=seconds, workers=workers)

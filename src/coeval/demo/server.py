@@ -1,4 +1,7 @@
-"""Our side of ``workers.py``: starts the application, waits until it answers, ends it by its own process id."""
+"""Our side of ``workers.py``: starts the application, waits until it answers, ends it by its own process id.
+
+Ring: shell.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,9 @@ def _refuse_taken(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            reason = "is in use by another program" if error.errno == errno.EADDRINUSE else f"is refused: {error.strerror}"
+            reason = (
+                "is in use by another program" if error.errno == errno.EADDRINUSE else f"is refused: {error.strerror}"
+            )
             raise ConfigError(
                 f"Port {port} of {HOST} {reason}.", hint="Name another with --port, or --port 0 for any that is free."
             ) from error

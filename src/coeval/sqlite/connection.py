@@ -1,14 +1,15 @@
 """One connection: opened, tuned, watched, and asked for stamps and rows.
 
 What must hold here: every statement is finished before a call returns, because an unfinished one would keep its old snapshot for
-those that follow (design, section 7); and one thread uses a connection at a time, which its owner sees to.
+those that follow (law 1); and one thread uses a connection at a time, which its owner sees to. Errors of SQLite leave as ours.
 
 Ring: shell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -16,12 +17,13 @@ from typing import Any
 import apsw
 
 from ..coherence.scopes import Scope
-from ..coherence.stamps import Seen
+from ..coherence.stamps import Seen, Stamp
 from ..config import Settings
 from ..rows import Row, row_type
 from ..values import convert_rows, converters
 from . import pragmas
 from .commit_clock import CommitClock
+from .failures import translate
 from .functions import Functions
 from .statement import Statement, Watcher, compile_one
 from .triggers import schema_version
@@ -45,6 +47,7 @@ class Connection:
         except BaseException:
             self.raw.close()
             raise
+        self.path = path
         self.watcher = Watcher()
         self.raw.authorizer = self.watcher
         self._stamped = settings.coherence == "stamps"
@@ -68,16 +71,16 @@ class Connection:
         The mark stands for the snapshot, because the clock read the same before it opened and after its first read.
         """
         before = clock.read()
-        if self._stamped:
-            schema, stamps = self._stamps(scopes or ())
-        else:
-            schema, stamps = self._schema_alone(), ()
+        try:
+            schema, stamps = self._stamps(scopes or ()) if self._stamped else (schema_version(self.raw), ())
+        except apsw.Error as error:
+            raise translate(error, self.path) from error
         return Seen(schema, stamps, before if before is not None and clock.read() == before else None)
 
-    def _stamps(self, scopes: tuple[Scope, ...]) -> tuple[int | None, tuple[int | None, ...]]:
+    def _stamps(self, scopes: tuple[Scope, ...]) -> tuple[Stamp, tuple[Stamp, ...]]:
         sql = _stamps_sql(len(scopes))
         try:
-            row = self._cursor.execute(sql, scopes).fetchall()[0]
+            row: tuple[Any, ...] = self._cursor.execute(sql, scopes).fetchall()[0]
             if self.watcher.recompiled:
                 row = self._look_at_schema(sql, scopes)
         except apsw.SQLError:  # our tables are gone
@@ -99,16 +102,13 @@ class Connection:
                 self._cursor.execute("COMMIT")
         return row
 
-    def _schema_alone(self) -> int:
-        """Where the file has no stamps, the schema's version tells statements apart, and the clock everything else."""
-        return int(self._cursor.execute("PRAGMA main.schema_version").fetchall()[0][0])
-
     # -- rows -----------------------------------------------------------------------------------------------------
 
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
         if limit is not None:
-            return self._some_rows(sql, parameters, limit)
+            with closing(self.stream(sql, parameters)) as stream:
+                return tuple(islice(stream, limit))
         cursor = self._cursor
         try:
             cursor.execute(sql, parameters)
@@ -118,15 +118,14 @@ class Connection:
                 return ()
             kind, convert = shape(description, self._convert)
             return tuple(map(kind, convert(cursor) if convert else cursor))
-        except BaseException:
+        except BaseException as error:
             cursor.close(True)
             self._cursor = self.raw.cursor()
+            if isinstance(error, apsw.Error):
+                raise translate(error, self.path, sql) from error
             raise
 
-    def _some_rows(self, sql: str, parameters: Parameters, limit: int) -> tuple[Row, ...]:
-        return tuple(islice(self.stream(sql, parameters), limit))
-
-    def stream(self, sql: str, parameters: Parameters) -> Iterator[Row]:
+    def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
         cursor = self.raw.cursor()
         try:
@@ -137,12 +136,26 @@ class Connection:
                 return
             kind, convert = shape(description, self._convert)
             yield from map(kind, convert(cursor) if convert else cursor)
+        except apsw.Error as error:
+            raise translate(error, self.path, sql) from error
         finally:
             cursor.close(True)
 
     def compile(self, sql: str) -> Statement:
         """What ``sql`` is, in the present snapshot; it is not run."""
-        return compile_one(self.raw, self.watcher, sql)
+        try:
+            # Compiling trusts the schema as this connection last read it; running anything makes SQLite look whether it changed.
+            self._cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+            return compile_one(self.raw, self.watcher, sql)
+        except apsw.Error as error:
+            raise translate(error, self.path, sql) from error
+
+    def run(self, sql: str) -> None:
+        """Run one of our own statements, such as BEGIN."""
+        try:
+            self.raw.execute(sql)
+        except apsw.Error as error:
+            raise translate(error, self.path, sql) from error
 
 
 @lru_cache(maxsize=256)

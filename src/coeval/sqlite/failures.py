@@ -26,7 +26,8 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
             )
         case apsw.FullError():
             return errors.DiskFullError(
-                f"No room to write to {path}{where}", hint="Nothing of it was written. Make room; reads go on meanwhile."
+                f"No room to write to {path}{where}",
+                hint="Nothing of it was written. Make room; reads go on meanwhile.",
             )
         case apsw.NotADBError():
             return errors.NotADatabaseError(

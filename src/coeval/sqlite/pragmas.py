@@ -51,7 +51,7 @@ def mmap_size(connection: apsw.Connection, settings: Settings) -> None:
     connection.execute(f"PRAGMA mmap_size = {settings.mmap_size}").fetchall()
 
 
-def temp_store(connection: apsw.Connection, settings: Settings) -> None:
+def temp_store(connection: apsw.Connection, settings: Settings) -> None:  # noqa: ARG001 - one shape for all
     """Sorting and temporary indexes in memory, not in files of their own."""
     connection.execute("PRAGMA temp_store = MEMORY")
 

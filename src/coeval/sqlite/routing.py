@@ -89,7 +89,8 @@ def _refuse(statement: Statement) -> None:
             raise SQLError(f"{said} {statement.kind.value}, outside any transaction", hint="Call `db.vacuum()`.")
         case Kind.ATTACH:
             raise SQLError(
-                f"{said} {statement.kind.value} to one connection of several", hint="Open the other file with coeval.open."
+                f"{said} {statement.kind.value} to one connection of several",
+                hint="Open the other file with coeval.open.",
             )
         case _:
             raise SQLError(

@@ -22,14 +22,15 @@ def run_script(connection: Connection, sql: str, judge: Callable[[Statement], No
     """
     actions: list[Action] = []
 
-    def before(cursor: apsw.Cursor, text: str, bindings: object) -> bool:
+    def before(cursor: apsw.Cursor, text: str, bindings: object) -> bool:  # noqa: ARG001 - APSW's signature
         statement = judge_prepared(cursor, text, actions.copy())
         actions.clear()
         if statement.kind is Kind.NOTHING:
             return True
         if statement.count:
             raise ParameterError(
-                f"{shorten(text)} has placeholders, and a script takes no values", hint="Use `execute` for that statement."
+                f"{shorten(text)} has placeholders, and a script takes no values",
+                hint="Use `execute` for that statement.",
             )
         judge(statement)
         return True

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 
@@ -49,12 +50,18 @@ class Statement:
     explains: bool = False
 
 
+#: Stands for any number of parameters, all NULL; APSW's own tools use it, its type stubs do not name it.
+_NULLS: Any = apsw._null_bindings  # type: ignore[attr-defined]
+
 _CODES = apsw.mapping_authorizer_function
 _SCHEMA = frozenset(
     code
     for name, code in _CODES.items()
     if isinstance(name, str)
-    and (name.startswith(("SQLITE_CREATE_", "SQLITE_DROP_")) or name in {"SQLITE_ALTER_TABLE", "SQLITE_REINDEX", "SQLITE_ANALYZE"})
+    and (
+        name.startswith(("SQLITE_CREATE_", "SQLITE_DROP_"))
+        or name in {"SQLITE_ALTER_TABLE", "SQLITE_REINDEX", "SQLITE_ANALYZE"}
+    )
 )
 _TEMPORARY = frozenset(
     code for name, code in _CODES.items() if isinstance(name, str) and name.startswith("SQLITE_CREATE_TEMP_")
@@ -130,7 +137,7 @@ def _reports(connection: apsw.Connection, watcher: Watcher, sql: str) -> Iterato
 
 
 def _prepare(connection: apsw.Connection, watcher: Watcher, sql: str, report: _Report) -> None:
-    def stop_before_running(cursor: apsw.Cursor, text: str, bindings: object) -> bool:
+    def stop_before_running(cursor: apsw.Cursor, text: str, bindings: object) -> bool:  # noqa: ARG001 - APSW's signature
         report.text = text
         report.count, report.names = cursor.bindings_count, cursor.bindings_names
         report.readonly, report.explains, report.runs = cursor.is_readonly, cursor.is_explain > 0, cursor.has_vdbe
@@ -140,7 +147,7 @@ def _prepare(connection: apsw.Connection, watcher: Watcher, sql: str, report: _R
     cursor.exec_trace = stop_before_running
     watcher.actions = report.actions
     try:
-        cursor.execute(sql, apsw._null_bindings, can_cache=False)
+        cursor.execute(sql, _NULLS, can_cache=False)
     except apsw.ExecTraceAbort:
         pass
     finally:
@@ -150,7 +157,15 @@ def _prepare(connection: apsw.Connection, watcher: Watcher, sql: str, report: _R
 
 def judge_prepared(cursor: apsw.Cursor, text: str, actions: list[Action]) -> Statement:
     """The statement that ``cursor`` is about to run, for execution traces."""
-    report = _Report(text, cursor.bindings_count, cursor.bindings_names, cursor.is_readonly, cursor.is_explain > 0, cursor.has_vdbe, actions)
+    report = _Report(
+        text,
+        cursor.bindings_count,
+        cursor.bindings_names,
+        cursor.is_readonly,
+        cursor.is_explain > 0,
+        cursor.has_vdbe,
+        actions,
+    )
     return _judge(text, report) if report.runs else Statement(text, Kind.NOTHING)
 
 

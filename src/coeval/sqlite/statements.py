@@ -63,7 +63,7 @@ class Statements:
     def analyse(self, sql: str) -> Analysis:
         """The analysis of ``sql``, remembered or made; another process may have changed the schema since.
 
-        Raises apsw.Error, SQLError.
+        Raises SQLError where it cannot be compiled.
         """
         known = self._known.get(sql)
         if known is not None and known.schema == self.latest:
@@ -73,15 +73,14 @@ class Statements:
     def renew(self, sql: str) -> Analysis:
         """The analysis of ``sql`` for the schema as it is now."""
         with self._lock:
-            raw = self._connection.raw
             self._connection.catch_up()
-            raw.execute("BEGIN")
+            self._connection.run("BEGIN")
             try:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 analysis = Analysis(statement, self._judge(statement, schema), schema)
             finally:
-                raw.execute("COMMIT")
+                self._connection.run("COMMIT")
             if len(self._known) >= MOST:
                 for old in list(self._known)[: MOST // 2]:
                     del self._known[old]
@@ -115,7 +114,9 @@ class Statements:
     def _steady(self) -> frozenset[str]:
         pristine = _pristine()
         given = [f for f in self._functions.given if not f.collation]
-        own = {f.name.lower() for f in given if f.deterministic} - {f.name.lower() for f in given if not f.deterministic}
+        own = {f.name.lower() for f in given if f.deterministic} - {
+            f.name.lower() for f in given if not f.deterministic
+        }
         return (pristine.steady - self._hooked - {f.name.lower() for f in given}) | (own - pristine.names)
 
     def _collated(self, statement: Statement) -> tuple[str, ...]:

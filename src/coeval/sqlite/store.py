@@ -11,21 +11,20 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import threading
 from collections.abc import Callable
 
 import apsw
 
 from ..coherence.stamps import Mark
 from ..config import Settings
-from ..errors import NotADatabaseError, NotWritableError, OpenError
+from ..errors import Error, NotADatabaseError, NotWritableError, OpenError
 from . import guard, pragmas, triggers
 from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
 from .failures import translate
 from .functions import Functions
 from .readers import Readers
-from .statements import Statements
+from .statements import Analysis, Statements
 from .writer import Writer
 
 log = logging.getLogger("coeval")
@@ -37,7 +36,14 @@ class Store:
     """Everything of ours that has the file open."""
 
     def __init__(
-        self, path: str, settings: Settings, functions: Functions, tell: Tell, *, again: bool = False, inherited: bool = False
+        self,
+        path: str,
+        settings: Settings,
+        functions: Functions,
+        tell: Tell,
+        *,
+        again: bool = False,
+        inherited: bool = False,
     ) -> None:
         """Open ``path``, tune it, install or verify the triggers.
 
@@ -115,6 +121,8 @@ class Store:
 
     def verify(self) -> bool:
         """Verify and repair the triggers if the turn to write is free at this moment; True when done."""
+        if not self.writable or self.settings.coherence != "stamps":
+            return False
         try:
             connection = self.writer.try_begin("verify the triggers")
             if connection is None:
@@ -126,16 +134,26 @@ class Store:
                 raise
             self.writer.commit()
             self.statements.latest = verified.stamp
-        except apsw.Error as error:
+        except (apsw.Error, Error) as error:
             log.warning("%s: the triggers cannot be verified now, so nothing is cached: %s", self.path, error)
             return False
         self._tell("verified", repaired=verified.repaired)
         return True
 
+    def renew(self, sql: str) -> Analysis:
+        """The analysis of ``sql`` for the schema as it is now, after verifying it where that can be done at once."""
+        analysis = self.statements.renew(sql)
+        if analysis.schema is None and self.verify():
+            analysis = self.statements.renew(sql)
+        return analysis
+
     def verify_within(self, connection: Connection) -> None:
         """Verify and repair inside the caller's write transaction, which has changed the schema."""
         if self.settings.coherence == "stamps":
-            verified = triggers.verify(connection.raw)
+            try:
+                verified = triggers.verify(connection.raw)
+            except apsw.Error as error:
+                raise translate(error, self.path) from error
             self.statements.latest = verified.stamp
             self._tell("verified", repaired=verified.repaired)
 
@@ -146,11 +164,11 @@ class Store:
     def mark(self) -> Mark:
         return self.clock.read()
 
-    def close(self) -> None:
+    def close(self, timeout: float) -> None:
         """Close every connection; those that other threads use, when they come back. The clock goes last."""
         guard.unwatch(self.identity)
         self.readers.close()
-        self.writer.close()
+        self.writer.close(timeout)
         self.statements.close()
         self.clock.close()
 
@@ -164,7 +182,8 @@ class Store:
     def _connect_to_write(self) -> Connection:
         if not self.writable:
             raise NotWritableError(
-                f"{self.path} is open for reading alone", hint="Mend the permissions of the file and its folder, then open it again."
+                f"{self.path} is open for reading alone",
+                hint="Mend the permissions of the file and its folder, then open it again.",
             )
         return self._connect()
 
@@ -193,5 +212,3 @@ def _look_at(path: str, settings: Settings) -> bool:
             hint='Mend its permissions, or open the file with coherence="clock" to read alone.',
         )
     return writable
-
-

@@ -18,7 +18,7 @@ Ring: shell.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -117,7 +117,7 @@ def catalogue(connection: apsw.Connection) -> Catalogue:
     """What every name of the main schema means, in the present snapshot. Tables have numbers where they have stamps."""
     relations = {r.name.lower(): r for r in _relations(connection, ours=True)}
     if "_coeval_tables" in relations:
-        for number, name in connection.execute("SELECT id, name FROM _coeval_tables").fetchall():
+        for number, name in _all(connection, "SELECT id, name FROM _coeval_tables"):
             known = relations.get(name.lower())
             if known is not None and known.kind == "table":
                 relations[name.lower()] = known._replace(number=number)
@@ -125,17 +125,19 @@ def catalogue(connection: apsw.Connection) -> Catalogue:
 
 
 def _modules(connection: apsw.Connection) -> frozenset[str]:
-    return frozenset(name.lower() for (name,) in connection.execute("PRAGMA module_list"))
+    return frozenset(name.lower() for (name,) in _all(connection, "PRAGMA module_list"))
 
 
 def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation]:
     """Tables, views and virtual tables of the main schema; SQLite's own never, ours on request."""
-    rows = connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    rows = _all(connection, "SELECT name, type FROM pragma_table_list WHERE schema = 'main'")
     virtual: dict[str, str] = {}
     unloaded: list[str] = []
     if any(kind == "virtual" for _, kind in rows):
         loaded = _modules(connection)
-        made = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
+        made = connection.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
+        )
         for name, sql in made:
             found = _MODULE.search(sql)
             virtual[name] = found[1].lower() if found else ""
@@ -147,9 +149,8 @@ def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation
         if lower.startswith("sqlite_") or (lower in OWN_TABLES and not ours):
             continue
         # A module that is not loaded here cannot tell its shadow tables, so every table named after its table counts as one.
-        if kind == "table" and lower.startswith(tuple(unloaded)):
-            kind = "shadow"
-        relations.append(Relation(name, kind, None, virtual.get(name, "")))
+        shadow = kind == "table" and lower.startswith(tuple(unloaded))
+        relations.append(Relation(name, "shadow" if shadow else kind, None, virtual.get(name, "")))
     return relations
 
 
@@ -162,7 +163,7 @@ def _format(connection: apsw.Connection) -> int:
 
 def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, int], int]:
     """Each table's number; how many had to be changed. A dropped table's number goes, a new one gets the next."""
-    known = {name: number for number, name in connection.execute("SELECT id, name FROM _coeval_tables").fetchall()}
+    known = {name: number for number, name in _all(connection, "SELECT id, name FROM _coeval_tables")}
     changed = 0
     for name in known.keys() - set(names):
         connection.execute("DELETE FROM _coeval_stamps WHERE id = ?", (table_scope(known[name]),))
@@ -177,8 +178,12 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
 
 
 def _our_triggers(connection: apsw.Connection) -> list[tuple[str, str, str]]:
-    rows = connection.execute("SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'")
-    return [row for row in rows.fetchall() if _TRIGGER_NAME.fullmatch(row[0])]
+    rows = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'"
+    return [row for row in _all(connection, rows) if _TRIGGER_NAME.fullmatch(row[0])]
+
+
+def _all(connection: apsw.Connection, sql: str) -> list[Any]:
+    return connection.execute(sql).fetchall()
 
 
 def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
@@ -200,7 +205,7 @@ def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
 
 
 def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
-    present = {scope for (scope,) in connection.execute("SELECT id FROM _coeval_stamps").fetchall()}
+    present = {scope for (scope,) in _all(connection, "SELECT id FROM _coeval_stamps")}
     missing = {table_scope(number) for number in numbers.values()} - present
     for scope in missing:
         connection.execute("INSERT INTO _coeval_stamps VALUES (?, random())", (scope,))

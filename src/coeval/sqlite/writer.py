@@ -5,9 +5,8 @@ Ring: shell.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-
-import apsw
 
 from ..errors import LockTimeoutError
 from .connection import Connection
@@ -22,20 +21,22 @@ class Writer:
         self._make = make
         self._timeout = timeout
         self._connection: Connection | None = None
+        self._discarded = False
         self.gate = Gate()
 
     def begin(self, what: str) -> Connection:
-        """Take the turn and the write lock. Raises LockTimeoutError; then neither is held."""
+        """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError; then neither is held."""
+        began = time.monotonic()
         self.gate.enter(what, self._timeout)
-        return self._lock(int(self._timeout * 1000))
+        return self._lock(self._timeout - (time.monotonic() - began))
 
     def try_begin(self, what: str) -> Connection | None:
         """As `begin`, where nothing has to be waited for; else None."""
         if self.gate.try_enter(what) is None:
             return None
         try:
-            return self._lock(0)
-        except (apsw.BusyError, LockTimeoutError):
+            return self._lock(0.0)
+        except LockTimeoutError:
             return None
 
     def commit(self) -> None:
@@ -43,7 +44,7 @@ class Writer:
         connection = self._connection
         assert connection is not None
         try:
-            connection.raw.execute("COMMIT")
+            connection.run("COMMIT")
         except BaseException:
             self.rollback()
             raise
@@ -55,7 +56,7 @@ class Writer:
         assert connection is not None
         try:
             if connection.raw.in_transaction:
-                connection.raw.execute("ROLLBACK")
+                connection.run("ROLLBACK")
         finally:
             self._finish()
 
@@ -72,17 +73,14 @@ class Writer:
         """Close the connection when the turn ends, because it carries what others must not see."""
         self._discarded = True
 
-    def close(self) -> None:
-        """Wait for the turn, then close the connection."""
-        self.gate.enter("close", self._timeout)
+    def close(self, timeout: float) -> None:
+        """Wait for the turn, then close the connection; after ``timeout`` seconds leave that to whoever has the turn."""
+        self._discarded = True
         try:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-        finally:
-            self.gate.leave()
-
-    _discarded = False
+            self.gate.enter("close", timeout)
+        except LockTimeoutError:
+            return
+        self._finish()
 
     def _ready(self) -> Connection:
         if self._connection is None:
@@ -90,11 +88,11 @@ class Writer:
         self._connection.catch_up()
         return self._connection
 
-    def _lock(self, milliseconds: int) -> Connection:
+    def _lock(self, seconds: float) -> Connection:
         try:
             connection = self._ready()
-            connection.raw.set_busy_timeout(milliseconds)
-            connection.raw.execute("BEGIN IMMEDIATE")
+            connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
+            connection.run("BEGIN IMMEDIATE")
         except BaseException:
             self.gate.leave()
             raise
@@ -105,6 +103,6 @@ class Writer:
             if self._discarded and self._connection is not None:
                 self._connection.close()
                 self._connection = None
-                self._discarded = False
+            self._discarded = False
         finally:
             self.gate.leave()

@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from ..cache.entry import Entry
 from ..cache.key import Key
@@ -25,7 +26,7 @@ class MemoryTier:
         self._sieve = Sieve()
         self._lock = threading.Lock()
         #: the entry for a key, or None; a bound method of the dictionary, which is never replaced
-        self.find = self._entries.get
+        self.find: Callable[[Key], Entry | None] = self._entries.get
         #: counts the times that everything was forgotten; a result begun before is not kept after
         self.epoch = 0
         self.bytes = 0

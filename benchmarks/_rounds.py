@@ -1,0 +1,123 @@
+"""Side by side: many short rounds in which every side has its turn, so that the machine's drift hits all alike.
+
+A side is a function that does its work once or often and returns the seconds that one operation took. Ratios are formed
+within each round, and their median is what is quoted: a slow moment is in both numbers of a round, or in one round of many.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from timeit import Timer
+from typing import Any
+
+import apsw
+
+Side = Callable[[], float]
+
+
+@dataclass
+class Measured:
+    """Seconds per operation of every side, a list of rounds each."""
+
+    times: dict[str, list[float]]
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def least(self, side: str) -> float:
+        return min(self.times[side]) * 1e6
+
+    def usual(self, side: str) -> float:
+        return median(self.times[side]) * 1e6
+
+    def ratio(self, side: str, base: str) -> float:
+        """How many times ``base`` ``side`` took: the median over the rounds."""
+        return median(a / b for a, b in zip(self.times[side], self.times[base], strict=True))
+
+    def over(self, side: str, base: str) -> float:
+        """Microseconds of ``side`` beyond ``base``: the median over the rounds."""
+        return median(a - b for a, b in zip(self.times[side], self.times[base], strict=True)) * 1e6
+
+    def check(self, what: str, value: float, limit: float, unit: str, *, least: bool = False) -> None:
+        """Hold ``value`` against ``limit``: at most that, or at least."""
+        passed = value >= limit if least else value <= limit
+        self.checks.append({"what": what, "value": value, "limit": limit, "unit": unit, "least": least, "passed": passed})
+
+    def note(self, what: str, value: float) -> None:
+        """A number for information."""
+        self.notes[what] = value
+
+    @property
+    def failures(self) -> int:
+        return sum(not check["passed"] for check in self.checks)
+
+
+def alternate(sides: Mapping[str, Side], rounds: int) -> Measured:
+    """Every side once a round, in an order that turns, after two rounds for warming up."""
+    order = list(sides)
+    times: dict[str, list[float]] = {name: [] for name in order}
+    for number in range(-2, rounds):
+        for name in order:
+            taken = sides[name]()
+            if number >= 0:
+                times[name].append(taken)
+        order.append(order.pop(0))
+    return Measured(times)
+
+
+def loop(statement: str, names: Mapping[str, Any], count: int) -> Side:
+    """A side that runs ``statement`` ``count`` times. The garbage collector stays on, as in an application."""
+    timer = Timer(statement, "import gc; gc.enable()", globals=dict(names))
+    return lambda: timer.timeit(count) / count
+
+
+def report(measured: Measured, title: str, groups: Mapping[str, list[str]], *, as_json: bool) -> int:
+    """Print all of it; 1 where a limit was passed."""
+    machine = f"Python {platform.python_version()}, APSW {apsw.apsw_version()}, SQLite {apsw.sqlite_lib_version()}"
+    if as_json:
+        sides = {name: {"min": measured.least(name), "median": measured.usual(name)} for name in measured.times}
+        print(
+            json.dumps(
+                {"title": title, "machine": machine, "microseconds": sides, "notes": measured.notes, "checks": measured.checks},
+                indent=2,
+            )
+        )
+        return int(measured.failures > 0)
+    _table(measured, f"{title}. {machine}", groups)
+    width = max(map(len, (*measured.notes, *(check["what"] for check in measured.checks))))
+    for what, value in measured.notes.items():
+        print(f"      {what:{width}} {value:9.2f}")
+    for check in measured.checks:
+        verdict = "PASS" if check["passed"] else "FAIL"
+        sign = "≥" if check["least"] else "≤"
+        print(f"{verdict}  {check['what']:{width}} {check['value']:9.2f}   limit {sign} {check['limit']:g} {check['unit']}")
+    return int(measured.failures > 0)
+
+
+def _table(measured: Measured, title: str, groups: Mapping[str, list[str]]) -> None:
+    rounds = len(next(iter(measured.times.values())))
+    heads = ("µs an operation", "min", f"median of {rounds}")
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        print(title)
+        print(f"{heads[0]:58} {heads[1]:>10} {heads[2]:>13}")
+        for group, names in groups.items():
+            print(group)
+            for name in names:
+                print(f"  {name:56} {measured.least(name):10.3f} {measured.usual(name):13.3f}")
+        return
+    table = Table(title=title, title_justify="left")
+    table.add_column(heads[0], min_width=58)
+    for head in heads[1:]:
+        table.add_column(head, justify="right")
+    for group, names in groups.items():
+        table.add_row(f"[bold]{group}")
+        for name in names:
+            table.add_row(f"  {name}", f"{measured.least(name):.3f}", f"{measured.usual(name):.3f}")
+    Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
