@@ -45,7 +45,9 @@ class Measured:
     def check(self, what: str, value: float, limit: float, unit: str, *, least: bool = False) -> None:
         """Hold ``value`` against ``limit``: at most that, or at least."""
         passed = value >= limit if least else value <= limit
-        self.checks.append({"what": what, "value": value, "limit": limit, "unit": unit, "least": least, "passed": passed})
+        self.checks.append(
+            {"what": what, "value": value, "limit": limit, "unit": unit, "least": least, "passed": passed}
+        )
 
     def note(self, what: str, value: float) -> None:
         """A number for information."""
@@ -82,7 +84,13 @@ def report(measured: Measured, title: str, groups: Mapping[str, list[str]], *, a
         sides = {name: {"min": measured.least(name), "median": measured.usual(name)} for name in measured.times}
         print(
             json.dumps(
-                {"title": title, "machine": machine, "microseconds": sides, "notes": measured.notes, "checks": measured.checks},
+                {
+                    "title": title,
+                    "machine": machine,
+                    "microseconds": sides,
+                    "notes": measured.notes,
+                    "checks": measured.checks,
+                },
                 indent=2,
             )
         )
@@ -94,7 +102,9 @@ def report(measured: Measured, title: str, groups: Mapping[str, list[str]], *, a
     for check in measured.checks:
         verdict = "PASS" if check["passed"] else "FAIL"
         sign = "≥" if check["least"] else "≤"
-        print(f"{verdict}  {check['what']:{width}} {check['value']:9.2f}   limit {sign} {check['limit']:g} {check['unit']}")
+        print(
+            f"{verdict}  {check['what']:{width}} {check['value']:9.2f}   limit {sign} {check['limit']:g} {check['unit']}"
+        )
     return int(measured.failures > 0)
 
 

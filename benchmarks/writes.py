@@ -45,7 +45,9 @@ def main(arguments: list[str]) -> int:
             b.execute(SCHEMA)
             names = {
                 f"Coeval, {durability}": loop(COEVAL, {"db": db, "insert": INSERT}, count),
-                f"APSW with triggers, BEGIN, COMMIT, {durability}": loop(RAW_IN_TRANSACTION, {"raw": a, "insert": INSERT}, count),
+                f"APSW with triggers, BEGIN, COMMIT, {durability}": loop(
+                    RAW_IN_TRANSACTION, {"raw": a, "insert": INSERT}, count
+                ),
                 f"APSW with triggers, autocommit, {durability}": loop(RAW, {"raw": a, "insert": INSERT}, count),
                 f"APSW without triggers, autocommit, {durability}": loop(RAW, {"raw": b, "insert": INSERT}, count),
             }

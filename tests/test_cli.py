@@ -125,6 +125,7 @@ def test_parameters_reach_the_statement(file: Path) -> None:
     """Positional and named parameters are accepted in their number, and no other."""
     assert call("explain", file, "SELECT * FROM users WHERE id = ?", "1").exit_code == 0
     assert call("explain", file, "SELECT * FROM users WHERE id = :id", ":id=1").exit_code == 0
+    assert call("explain", file, "SELECT * FROM users WHERE id = ?", "--", "-1").exit_code == 0
     assert call("explain", file, "SELECT * FROM users WHERE id = ?", "1", "2").exit_code == 1
 
 

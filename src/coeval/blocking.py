@@ -101,6 +101,8 @@ class BlockingSource:
         connection = reading.connection
         try:
             connection.run("COMMIT")
+            if connection.reading:  # COMMIT leaves the snapshot of an unfinished statement open
+                raise RuntimeError("a statement was left unfinished")
         except BaseException:
             self._store.readers.discard(connection)
             raise

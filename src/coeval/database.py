@@ -6,14 +6,14 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 import apsw
 
 from .blocking import BlockingSource, run
-from .cache.lookup import read
+from .cache.lookup import Request, read
 from .config import resolve
 from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
@@ -26,6 +26,7 @@ from .sqlite.failures import translate
 from .sqlite.functions import Function
 from .sqlite.restore import restore
 from .sqlite.statement import Kind
+from .streams import RowStream
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .writes import Writes
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .config import Settings
+    from .sqlite.store import Store
 
 
 def open(path: str | os.PathLike[str], **settings: Any) -> Database:
@@ -92,30 +94,34 @@ class Database(Reads, Writes):
         if entry is not None and entry.mark is not None and entry.mark == engine.store().mark():
             entry.hits += 1
             return entry.rows
-        source = BlockingSource(engine.store())
+        return engine.using(lambda store: self._read_from(store, wanted))
+
+    def _read_from(self, store: Store, wanted: Request) -> tuple[Row, ...]:
+        engine, source = self._engine, BlockingSource(store)
         if engine.settings.cache is None:
             run(source.plan(wanted))
             engine.events.tell("uncached")
             return run(source.rows(wanted))
         return run(read(wanted, source, engine.tier, engine.events.tell))
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
         unit = joined(self._engine)
         if unit is not None:
             return unit._stream(sql, params)  # type: ignore[attr-defined, no-any-return]
-        store = self._using().store()
-        wanted = request(sql, params)
-        run(BlockingSource(store).plan(wanted))
-        self._engine.events.tell("uncached")
+        engine, wanted = self._using(), request(sql, params)
+        engine.using(lambda store: run(BlockingSource(store).plan(wanted)))
+        engine.events.tell("uncached")
 
-        def rows() -> Iterator[Row]:
-            connection = store.readers.take()
+        def rows() -> Generator[Row, None, None]:
+            store, connection = engine.using(lambda store: (store, store.readers.take()))
+            store.streaming(stream)
             try:
                 yield from connection.stream(sql, wanted.parameters)
             finally:
                 store.readers.give_back(connection)
 
-        return rows()
+        stream = RowStream(rows())
+        return stream
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +158,8 @@ class Database(Reads, Writes):
 
     def explain(self, sql: str, *params: Any) -> Explanation:
         """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
-        return explain(self._using().store(), sql, request("", params).parameters)
+        parameters = request("", params).parameters
+        return self._using().using(lambda store: explain(store, sql, parameters))
 
     def stats(self) -> Statistics:
         """Counts since the file was opened in this process."""
@@ -170,7 +177,8 @@ class Database(Reads, Writes):
         anything is touched.
         """
         path = os.fspath(source)
-        self._alone("restore", lambda connection: restore(connection, path, self._engine.path))
+        stamps = self._engine.settings.coherence == "stamps"
+        self._alone("restore", lambda connection: restore(connection, path, self._engine.path, stamps=stamps))
         self._engine.forget()
 
     def create_function(
@@ -231,7 +239,7 @@ class Database(Reads, Writes):
         return self._engine
 
     def _analyse(self, sql: str) -> Kind:
-        return self._using().store().statements.analyse(sql).statement.kind
+        return self._using().using(lambda store: store.statements.analyse(sql).statement.kind)
 
     def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
         """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
@@ -239,9 +247,8 @@ class Database(Reads, Writes):
             raise ReentryError(
                 f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block."
             )
-        store = self._using().store()
+        store, connection = self._using().using(lambda store: (store, store.writer.alone(what)))
         try:
-            connection = store.writer.alone(what)
             try:
                 work(connection.raw)
             finally:

@@ -5,13 +5,13 @@ Ring: shell.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -22,8 +22,12 @@ from .errors import ClosedError, ConfigError
 from .events import Events, Statistics
 from .housekeeper import housekeeper
 from .sqlite.functions import Function, Functions
+from .sqlite.readers import Retired
 from .sqlite.store import Store
 from .tiers.memory import MemoryTier
+from .unit import joined
+
+T = TypeVar("T")
 
 log = logging.getLogger("coeval")
 
@@ -35,15 +39,31 @@ class _Registry:
         self.lock = threading.RLock()
         self.engines: dict[str, Engine] = {}
 
-    def after_fork(self) -> None:
-        """In the child: the lock may be held by a thread that does not exist here."""
+    def before_fork(self) -> None:
+        """Nothing opens or closes from now on, until the fork is done."""
+        self.lock.acquire()
+        for engine in self.engines.values():
+            engine.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        for engine in self.engines.values():
+            engine.after_fork_in_parent()
+        self.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """The locks may be held by threads that do not exist here."""
         self.lock = threading.RLock()
         housekeeper.after_fork()
         for engine in self.engines.values():
-            engine.after_fork()
+            engine.after_fork_in_child()
 
 
 _registry = _Registry()
+
+
+#: Seconds that a fork waits for the calls under way in other threads.
+LONGEST_WAIT_TO_FORK = 1.0
 
 
 def _nothing() -> Mark:
@@ -65,7 +85,8 @@ class Engine:
         self._private = private
         self._users = 0
         self._closed = False
-        self._inherited = False
+        self._retired: list[Store] = []  # stores of files that were replaced, still in use by units
+        self._owner = os.getpid()
         self._lock = threading.RLock()
         self._store: Store | None = Store(path, settings, self.functions, self.events.tell)
         #: the commit clock, for the hit path: compare with an entry's mark; ValueError where it is just being closed
@@ -75,6 +96,16 @@ class Engine:
         """The store, opened anew where the file was replaced or the process has forked since."""
         store = self._store
         return store if store is not None else self._reopen()
+
+    def using(self, work: Callable[[Store], T]) -> T:
+        """``work`` with the store; once more with the next one where this one was retired before the work began."""
+        while True:
+            store = self.store()
+            try:
+                return work(store)
+            except Retired:
+                if self._store is store:
+                    raise
 
     def acquire(self) -> None:
         self._users += 1
@@ -117,8 +148,11 @@ class Engine:
         )
 
     def look(self) -> None:
-        """The housekeeper's: is the file still the one at the path?"""
+        """The housekeeper's: is the file still the one at the path? Have the stores before it come to rest?"""
         store = self._store
+        self._retired = [one for one in self._retired if not one.finished()]
+        if self._closed and not self._retired:
+            housekeeper.remove(self)
         if store is None or self._closed:
             return
         try:
@@ -132,16 +166,36 @@ class Engine:
                 return
             self._detach()
         store.close(0.0)
+        self._retired.append(store)
 
-    def after_fork(self) -> None:
-        """In the child: touch nothing of the parent's, open anew when next used."""
-        self._lock = threading.RLock()
+    def before_fork(self) -> None:
+        """Close every connection, so that the child inherits none, and hold new ones back until the fork is done.
+
+        SQLite counts the locks of a process in its own memory. A child that inherited connections would believe to hold their
+        locks, take none, and lose commits when the parent closes. Where something is in use for longer, or by the forking
+        thread itself, nothing is closed, and the child refuses to open the file.
+        """
+        self._lock.acquire()
         store = self._store
-        if store is not None:
-            store.abandon()
-        self._inherited = True
+        if store is None:
+            return
+        self._store = None
+        if joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK):
+            self._detach()
+        else:
+            self._store = store
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; what was closed opens with the next call."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Touch nothing of the parent's; open with the next call."""
+        self._lock = threading.RLock()
         self.tier.after_fork()
-        self._detach()
+        if self._store is not None:
+            self._store.abandon()
+            self._detach()
 
     def _detach(self) -> None:
         self.now = _nothing
@@ -153,23 +207,26 @@ class Engine:
             if self._closed:
                 raise ClosedError(f"{self.path} is closed", hint="Open it again with coeval.open.")
             if self._store is None:
-                self._store = Store(
-                    self.path, self.settings, self.functions, self.events.tell, again=True, inherited=self._inherited
-                )
+                self._store = Store(self.path, self.settings, self.functions, self.events.tell, again=True)
                 self.now = self._store.clock.raw
                 self.events.tell("reopened")
                 housekeeper.add(self)
             return self._store
 
     def _close(self) -> None:
-        housekeeper.remove(self)
         with self._lock:
             self._closed = True
             store = self._store
             self._detach()
         if store is not None:
             store.close(self.settings.timeout)
-        if self._private:
+            self._retired.append(store)
+        self.look()
+        self.remove_private()
+
+    def remove_private(self) -> None:
+        """Remove the folder of a ``:memory:`` database, in the process that made it."""
+        if self._private and self._owner == os.getpid():
             shutil.rmtree(self._private, ignore_errors=True)
 
 
@@ -177,6 +234,8 @@ def engine_for(path: str, settings: Settings) -> Engine:
     """The engine of ``path``, shared with whoever has it open in this process; raises ConfigError where settings conflict."""
     private = None
     if path == ":memory:":
+        import tempfile  # for this alone, and `import coeval` has to be quick
+
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")
     real = os.path.realpath(path)
@@ -184,6 +243,8 @@ def engine_for(path: str, settings: Settings) -> Engine:
         engine = _registry.engines.get(real)
         if engine is None:
             engine = Engine(real, settings, private)
+            if private:
+                atexit.register(engine.remove_private)
             _registry.engines[real] = engine
             housekeeper.add(engine)
         else:
@@ -203,4 +264,8 @@ def is_open(path: str) -> bool:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_registry.after_fork)
+    os.register_at_fork(
+        before=_registry.before_fork,
+        after_in_parent=_registry.after_fork_in_parent,
+        after_in_child=_registry.after_fork_in_child,
+    )

@@ -13,6 +13,7 @@ from .cache.lookup import Request
 from .errors import ManyRowsError, NoRowError, ResultError
 from .rows import Row
 from .sqlite.failures import shorten
+from .streams import RowStream
 from .values import adapt_parameters
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Reads:
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         raise NotImplementedError  # pragma: no cover
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
         raise NotImplementedError  # pragma: no cover
 
     @overload
@@ -92,11 +93,11 @@ class Reads:
     def iterate(self, sql: str, *params: Any, into: type[Any] | None = None) -> Iterator[Any]:
         """Rows one by one, never cached, all of one snapshot, in memory for one row.
 
-        The snapshot and its connection are held until the iterator ends or is closed; a reader that stays open keeps the WAL from
-        being reset, so end it soon.
+        The snapshot and its connection are held until the iterator ends or is closed (it has ``close()``, and is a context manager);
+        a reader that stays open keeps the WAL from being reset, so end it soon. One made in a transaction or snapshot ends with that.
         """
         stream = self._stream(sql, params)
-        return stream if into is None else (_made((row,), into)[0] for row in stream)
+        return stream if into is None else stream.each(lambda row: _made((row,), into)[0])
 
 
 def _made(rows: tuple[Row, ...], into: type[T]) -> tuple[T, ...]:

@@ -5,7 +5,6 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from .blocking import BlockingReading, BlockingSource, run
@@ -13,12 +12,19 @@ from .cache.lookup import read_within
 from .errors import ClosedError
 from .reads import Reads, request
 from .rows import Row
+from .streams import RowStream
 from .unit import Unit
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .engine import Engine
+    from .sqlite.store import Store
+
+
+def _begin(store: Store) -> tuple[Store, BlockingSource, BlockingReading]:
+    source = BlockingSource(store)
+    return store, source, run(source.begin())
 
 
 class Snapshot(Unit, Reads):
@@ -30,9 +36,7 @@ class Snapshot(Unit, Reads):
         self._reading: BlockingReading | None = None
 
     def __enter__(self) -> Self:
-        store = self._engine.store()
-        source = BlockingSource(store)
-        reading = run(source.begin())
+        store, source, reading = self._engine.using(_begin)
         try:
             run(reading.seen(()))  # the first read: the moment is fixed here
         except BaseException:
@@ -48,7 +52,8 @@ class Snapshot(Unit, Reads):
         reading, self._reading = self._reading, None
         here = self.mine
         self._pop()
-        if reading is not None and here:
+        if reading is not None and here:  # a forked child that leaves the block has no part in it
+            self._cut_streams()
             run(self._source.end(reading))
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
@@ -58,11 +63,11 @@ class Snapshot(Unit, Reads):
         )
         return run(flow)
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
         wanted = request(sql, params)
         run(self._source.plan(wanted))
         self._engine.events.tell("uncached")
-        return self._open().connection.stream(sql, wanted.parameters)
+        return self._streaming(self._open().connection.stream(sql, wanted.parameters))
 
     def _open(self) -> BlockingReading:
         if self._reading is None or not self.mine:

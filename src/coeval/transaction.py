@@ -5,16 +5,17 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from .errors import ClosedError, StoreError
 from .reads import Reads, request
 from .rows import Result, Row
 from .sqlite.routing import check_parameters, check_read, check_write
 from .sqlite.script import run_script
-from .sqlite.statement import Kind, Statement
+from .sqlite.statement import Kind, Statement, check_text
+from .streams import RowStream
 from .unit import Unit
 from .writes import Writes
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .cache.lookup import Request
     from .engine import Engine
     from .sqlite.connection import Connection, Parameters
+
+T = TypeVar("T")
 
 _names = count(1)
 
@@ -57,13 +60,13 @@ class Transaction(Unit, Reads, Writes):
 
     def begin(self) -> None:
         """Take the turn and the lock."""
-        self._store = self._engine.store()
-        self._connection = self._store.writer.begin(self._what)
+        self._store, self._connection = self._engine.using(lambda store: (store, store.writer.begin(self._what)))
 
     def end(self, *, good: bool) -> None:
         """Commit where ``good``, else roll back; pass the turn on."""
         connection, self._connection = self._connection, None
         assert connection is not None
+        self._cut_streams()
         writer = self._store.writer
         if not good:
             writer.rollback()
@@ -92,9 +95,9 @@ class Transaction(Unit, Reads, Writes):
         wanted = self._readable(request(sql, params, limit))
         return self.ready().rows(sql, wanted.parameters, limit)
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> Iterator[Row]:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
         wanted = self._readable(request(sql, params))
-        return self.ready().stream(sql, wanted.parameters)
+        return self._streaming(self.ready().stream(sql, wanted.parameters))
 
     def _readable(self, wanted: Request) -> Request:
         statement = self._compiled(wanted.sql)
@@ -105,19 +108,23 @@ class Transaction(Unit, Reads, Writes):
 
     def run(self, sql: str, parameters: Parameters) -> Result:
         """One statement; `Writes.execute` says the rest."""
-        return self._run(self._writable(sql, parameters), parameters)
+        statement = self._writable(sql, parameters)
+        return self._whole(lambda: self._run(statement, parameters))
 
     def run_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
         """One statement once for each of ``parameters``."""
-        if not parameters:
-            return Result(0, None, ())
-        statement = self._writable(sql, parameters[0])
-        total = 0
+        statement = self._writable(sql)
         for one in parameters:
             check_parameters(statement, one)
-            result = self._run(statement, one)
-            total += result.rowcount
-        return Result(total, result.lastrowid, ())
+
+        def run_all() -> Result:
+            total, last = 0, None
+            for one in parameters:
+                result = self._run(statement, one)
+                total, last = total + result.rowcount, result.lastrowid
+            return Result(total, last, ())
+
+        return self._whole(run_all)
 
     def run_script(self, sql: str) -> None:
         """Many statements."""
@@ -126,20 +133,34 @@ class Transaction(Unit, Reads, Writes):
             check_write(statement, in_transaction=True)
             self._note(statement)
 
-        run_script(self.ready(), sql, judge)
+        check_text(sql)
+        self._whole(lambda: run_script(self.ready(), sql, judge))
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """``work``, or nothing of it where it raises: OR FAIL, RAISE(FAIL) and calls of many rows would leave some (hole 29).
+
+        A transaction of the call's own is rolled back anyway.
+        """
+        if not self.active:
+            return work()
+        with Savepoint(self):
+            return work()
 
     def _run(self, statement: Statement, parameters: Parameters) -> Result:
         connection = self.ready()
+        if statement.inserts:
+            connection.raw.set_last_insert_rowid(0)  # the last one may be a neighbour's, and this may insert nothing
         rows = connection.rows(statement.sql, parameters)
         if statement.kind is not Kind.WRITE:
             return Result(0, None, rows)
         last = connection.raw.last_insert_rowid() if statement.inserts else 0
         return Result(connection.raw.changes(), last or None, rows)
 
-    def _writable(self, sql: str, parameters: Parameters) -> Statement:
+    def _writable(self, sql: str, parameters: Parameters | None = None) -> Statement:
         statement = self._compiled(sql)
         check_write(statement, in_transaction=self.active)
-        check_parameters(statement, parameters)
+        if parameters is not None:
+            check_parameters(statement, parameters)
         self._note(statement)
         return statement
 

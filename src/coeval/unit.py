@@ -11,8 +11,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any
+
+from .streams import RowStream
 
 #: The innermost unit of this context, whatever its database.
 current: ContextVar[Unit | None] = ContextVar("coeval_unit", default=None)
@@ -26,6 +29,7 @@ class Unit:
         self.active = False
         self._owner: object = None
         self._outer: Unit | None = None
+        self._streams: list[RowStream] = []
 
     def _push(self) -> None:
         self._owner = here()
@@ -38,6 +42,17 @@ class Unit:
         self.active = False
         if current.get() is self:
             current.set(self._outer)
+
+    def _streaming(self, rows: Generator[Any, None, None]) -> RowStream:
+        """An iterator that ends with this unit: an unfinished statement would hold the connection's snapshot open."""
+        stream = RowStream(rows)
+        self._streams.append(stream)
+        return stream
+
+    def _cut_streams(self) -> None:
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.cut()
 
     @property
     def mine(self) -> bool:

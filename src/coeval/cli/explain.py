@@ -23,7 +23,7 @@ def explain(*, file: str, sql: str, parameters: tuple[str, ...], as_json: bool) 
     """Explain what SQL reads in FILE, whether it can be cached, and its query plan.
 
     PARAM is a number, null, or text; text that looks like a number goes in double quotes: '"7"'. For named parameters
-    write :name=value. Options go before FILE, and -- before a PARAM that begins with a minus sign.
+    write :name=value. Write -- before a PARAM that begins with a minus sign.
 
     Opens the file as an application would: the first time, that installs Coeval's triggers and tables in it. To leave
     the file as it is, set COEVAL_COHERENCE=clock.
@@ -46,13 +46,9 @@ def _parameters(written: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def _value(text: str) -> Any:
-    """A number, null or quoted text as JSON reads them; anything else is text as it stands."""
+    """A number, null or quoted text as JSON reads them; anything else is text as it stands, NaN and Infinity too."""
     try:
         value = json.loads(text, parse_constant=str)
     except ValueError:
         return text
-    return value if value is None or (type(value) in {int, float, str} and text not in _CONSTANTS) else text
-
-
-_CONSTANTS = {"NaN", "Infinity", "-Infinity"}
-"""What Python's JSON takes for numbers, and SQLite does not."""
+    return value if value is None or type(value) in {int, float, str} else text

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .names import fold
 from .scopes import Scope, table_scope
 
 #: Table-valued functions that depend on their arguments alone.
@@ -74,13 +75,13 @@ def read_set(
     clock: dict[str, None] = {}
     reasons: dict[str, None] = {}
     for name in functions:
-        if name.lower() not in steady:
+        if fold(name) not in steady:
             reasons[f"{name}() may answer otherwise the next time"] = None
     for read in reads:
         if read.database not in (None, "main"):
             reasons[f"{read.table} lies outside the main database"] = None
             continue
-        name = read.table.lower()
+        name = fold(read.table)
         relation = catalogue.relations.get(name)
         if relation is None:
             if name.startswith("sqlite_"):
@@ -117,6 +118,6 @@ def _unknown(name: str, spelt: str, modules: frozenset[str], clock: dict[str, No
 
 
 def _described(relation: Relation) -> str:
-    if relation.name.lower() in OWN_TABLES or relation.name.lower().startswith("sqlite_"):
+    if fold(relation.name) in OWN_TABLES:
         return "system table"
     return {"table": "table without triggers", "shadow": "shadow table", "virtual": "virtual table"}[relation.kind]

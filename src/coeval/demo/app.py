@@ -19,7 +19,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Path as PathParameter, Query as QueryParameter, Response
+from fastapi import FastAPI, HTTPException, Response
+from fastapi import Path as PathParameter
+from fastapi import Query as QueryParameter
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field

@@ -35,7 +35,7 @@ _WORDS = (
     *("charlotte", "denver", "dallas", "united", "las vegas", "seattle", "tampa", "virgin", "phoenix", "austin"),
     *("new orleans", "southwest", "nashville", "portland", "hawaiian", "n14228", "ua15", "buffalo", "alaska"),
 )
-_SEARCHES = 120
+_SEARCHES = 60
 _FLIGHTS = 400
 
 
@@ -95,6 +95,10 @@ class Catalogue:
         else:
             number = chance.randint(1, self.flights)
         return number, chance.randint(-60, 600)
+
+    def everything(self) -> Iterable[Question]:
+        """All that can be drawn."""
+        return itertools.chain.from_iterable(self.by_kind.values())
 
     def leaders(self, each: int) -> Iterable[Question]:
         """The most popular of each kind."""

@@ -85,9 +85,8 @@ class Publisher:
 def total(folder: Path, own: dict[str, Any] | None = None) -> dict[str, Any]:
     """The sum over all workers of the folder; ``own`` stands for the file of the worker that asks."""
     parts = [own] if own else []
-    for path in sorted(folder.glob("stats-*.json")):
-        if own is None or path.name != f"stats-{os.getpid()}.json":
-            parts.append(json.loads(path.read_text()))
+    mine = f"stats-{os.getpid()}.json" if own else ""
+    parts += [json.loads(path.read_text()) for path in sorted(folder.glob("stats-*.json")) if path.name != mine]
     database: dict[str, int] = {}
     for part in parts:
         for name, count in part["database"].items():

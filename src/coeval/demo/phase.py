@@ -70,6 +70,7 @@ async def measure(
     truth = Truth(timetable)
     checker = Checker(truth)
     catalogue = Catalogue(len(timetable.flights), random.Random(plan.seed))
+    truth.prepare(catalogue.everything())
     async with Neighbour(database) as neighbour:
         async with Server(database, folder, cache=cache, workers=plan.workers, application=application) as server:
             measured = await load.run(

@@ -132,7 +132,7 @@ def _less(before: float | None, after: float | None) -> str:
     return f"{before / after:,.1f} × less" if before and after and before >= after else _more(before, after)
 
 
-def _none(before: Any, after: Any) -> str:
+def _none(_before: Any, _after: Any) -> str:
     return ""
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import questions
-from .questions import LATE, Query, Question
+from .questions import LATE, Question
 
-__all__ = ["Truth", "Timetable"]
+__all__ = ["Timetable", "Truth"]
 
 Cell = tuple[Any, ...]
 Numbers = tuple[Any, ...]
@@ -40,6 +40,8 @@ class Timetable:
     weather: dict[tuple[str, str], str]
     reported: dict[int, int]
     version: int
+    months: dict[int, list[Any]] = field(default_factory=dict)
+    found: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, rows: Callable[[str], Iterable[Any]]) -> Timetable:
@@ -55,6 +57,25 @@ class Timetable:
             reported={row[0]: row[1] for row in reported},
             version=reported[0][2] if reported else 0,
         )
+
+    def find(self, text: str, month: int) -> list[Any]:
+        """The flights of a month that a search finds. Remembered, because the timetable never changes."""
+        found = self.found.get((text, month))
+        if found is None:
+            word = text.lower()
+            airlines = {code for code, name in self.airlines.items() if word in name.lower()}
+            airports = {code for code, name in self.airports.items() if word in name.lower()}
+            if not self.months:
+                for row in self.flights:
+                    self.months.setdefault(row[1], []).append(row)
+            found = self.found[text, month] = [
+                row
+                for row in self.months.get(month, ())
+                if row[5] in airlines
+                or row[8] in airports
+                or any(word in name.lower() for name in (row[8], row[10] or "", f"{row[5]}{row[6]}"))
+            ]
+        return found
 
 
 def conditions(visib: float | None, precip: float | None, wind_speed: float | None) -> str:
@@ -147,9 +168,10 @@ class Truth:
         between = changes[bisect_right(changes, lowest) : bisect_right(changes, highest)]
         return any(body == self.expected(question, version) for version in between)
 
-    def questions(self) -> list[Question]:
-        """Everything that was asked so far."""
-        return list(self._shapes)
+    def prepare(self, questions: Iterable[Question]) -> None:
+        """Works out what these questions are made of, so that it costs nothing while they are asked."""
+        for question in questions:
+            self._shape(question)
 
     def _cells_of(self, row: Any) -> tuple[Cell, ...]:
         """The cells that a flight is counted in; month 0 is the whole year."""
@@ -218,13 +240,7 @@ class Truth:
         )
 
     def _search(self, text: str, month: int) -> _Shape:
-        word = text.lower()
-        found = []
-        for row in self._data.flights:
-            if row[1] == month:
-                names = (self._data.airlines[row[5]], self._data.airports.get(row[8], ""), row[8], row[10] or "")
-                if any(word in name.lower() for name in (*names, f"{row[5]}{row[6]}")):
-                    found.append(row)
+        found = self._data.find(text, month)
         shown = [
             (len(found), *row[:4], row[5], row[6], self._data.airlines[row[5]], *row[7:9], self._airport(row[8]))
             for row in found[:20]
@@ -247,8 +263,3 @@ class Truth:
 
     def _airport(self, code: str) -> str:
         return self._data.airports.get(code, code)
-
-
-def agrees(truth: Truth, question: Question, query: Query) -> bool:
-    """Whether the model and the database say the same now."""
-    return question.answer(query) == truth.expected(question, truth.version)

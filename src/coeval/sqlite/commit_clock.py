@@ -126,6 +126,9 @@ def _map_header(connection: apsw.Connection) -> memoryview:
     found = connection.file_control("main", apsw.SQLITE_FCNTL_FILE_POINTER, ctypes.addressof(file))
     if not found or not file.value:
         raise Unavailable("the VFS does not give its file")
+    # Asking the VFS for shared memory would create it, beside a file that is perhaps not ours to change.
+    if connection.execute("PRAGMA journal_mode").get != "wal":
+        raise Unavailable("the file is not in WAL mode")
     methods = ctypes.cast(file.value, ctypes.POINTER(ctypes.c_void_p))[0]
     if not methods or ctypes.cast(methods, ctypes.POINTER(ctypes.c_int))[0] < 2:
         raise Unavailable("the VFS has no shared memory")

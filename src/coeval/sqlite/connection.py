@@ -24,9 +24,9 @@ from ..values import convert_rows, converters
 from . import pragmas
 from .commit_clock import CommitClock
 from .failures import translate
-from .functions import Functions
+from .functions import Function, Functions
 from .statement import Statement, Watcher, compile_one
-from .triggers import schema_version
+from .triggers import FORMAT, schema_version
 
 Parameters = tuple[Any, ...] | Mapping[str, Any]
 
@@ -43,7 +43,8 @@ class Connection:
             if settings.on_connect is not None:
                 settings.on_connect(self.raw)
             self._functions = functions
-            self._known = functions.catch_up(self.raw, 0)
+            self._given: tuple[Function, ...] = ()
+            self._catch_up()
         except BaseException:
             self.raw.close()
             raise
@@ -54,11 +55,6 @@ class Connection:
         self._convert = settings.convert
         self._cursor = self.raw.cursor()
         self._version = -1  # of the schema, when last looked at
-
-    def catch_up(self) -> None:
-        """Know the functions that the user has given since."""
-        if self._known != len(self._functions.given):
-            self._known = self._functions.catch_up(self.raw, self._known)
 
     def close(self) -> None:
         self.raw.close(True)
@@ -106,6 +102,8 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
+        if self._given is not self._functions.given:
+            self._catch_up()
         if limit is not None:
             with closing(self.stream(sql, parameters)) as stream:
                 return tuple(islice(stream, limit))
@@ -127,6 +125,8 @@ class Connection:
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
+        if self._given is not self._functions.given:
+            self._catch_up()
         cursor = self.raw.cursor()
         try:
             cursor.execute(sql, parameters)
@@ -143,12 +143,26 @@ class Connection:
 
     def compile(self, sql: str) -> Statement:
         """What ``sql`` is, in the present snapshot; it is not run."""
+        if self._given is not self._functions.given:
+            self._catch_up()
         try:
             # Compiling trusts the schema as this connection last read it; running anything makes SQLite look whether it changed.
             self._cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             return compile_one(self.raw, self.watcher, sql)
         except apsw.Error as error:
             raise translate(error, self.path, sql) from error
+
+    @property
+    def reading(self) -> bool:
+        """True while a snapshot is open on it, by BEGIN or by an unfinished statement."""
+        return self.raw.txn_state("main") != apsw.SQLITE_TXN_NONE
+
+    def _catch_up(self) -> None:
+        """Know the functions that the user has given since the last time."""
+        given = self._functions.given
+        for function in given[len(self._given) :]:
+            function.register(self.raw)
+        self._given = given
 
     def run(self, sql: str) -> None:
         """Run one of our own statements, such as BEGIN."""
@@ -160,11 +174,11 @@ class Connection:
 
 @lru_cache(maxsize=256)
 def _stamps_sql(count: int) -> str:
-    """Scalar subqueries: an absent row is NULL, and each costs one look-up by primary key."""
+    """Scalar subqueries: an absent row is NULL, and each costs one look-up by primary key. Another format is as good as absent."""
     stamps = "".join(f", (SELECT stamp FROM _coeval_stamps WHERE id = ?{i})" for i in range(1, count + 1))
     return (
-        "SELECT (SELECT version FROM _coeval_schema WHERE id = 1), "
-        f"(SELECT stamp FROM _coeval_schema WHERE id = 1){stamps}"
+        f"SELECT (SELECT version FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}), "
+        f"(SELECT stamp FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}){stamps}"
     )
 
 

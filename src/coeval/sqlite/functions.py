@@ -17,6 +17,7 @@ from typing import Any
 
 import apsw
 
+from ..coherence.names import fold
 from ..errors import UsageError
 
 #: They answer by the clock on the wall where an argument is 'now', and by the machine's zone where one is 'localtime'; an argument
@@ -74,19 +75,22 @@ class Functions:
             )
         if not callable(function.call):
             raise UsageError(f"{function.call!r}, given as {function.name}, cannot be called", hint="Give a callable.")
+        scratch = apsw.Connection(":memory:")
+        try:
+            function.register(scratch)
+        except (apsw.Error, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"SQLite refuses the function {function.name} with nargs={function.nargs!r}: {error}",
+                hint="nargs is -1 for any number, or 0 to 127.",
+            ) from error
+        finally:
+            scratch.close()
         self.given = (*self.given, function)
-
-    def catch_up(self, connection: apsw.Connection, known: int) -> int:
-        """Register what came after the first ``known``; returns how many are known now."""
-        given = self.given
-        for function in given[known:]:
-            function.register(connection)
-        return len(given)
 
     @property
     def collations(self) -> frozenset[str]:
         """Names of user collations, in lower case."""
-        return frozenset(f.name.lower() for f in self.given if f.collation)
+        return frozenset(fold(f.name) for f in self.given if f.collation)
 
 
 class Repertoire:
@@ -105,7 +109,7 @@ class Repertoire:
             - VOLATILE
         )
         self.names = frozenset(name for name, *_ in rows)
-        self._collations = frozenset(name.lower() for _, name in connection.execute("PRAGMA collation_list"))
+        self._collations = frozenset(fold(name) for _, name in connection.execute("PRAGMA collation_list"))
 
     def changed_by(self, connection: apsw.Connection) -> tuple[frozenset[str], frozenset[str]]:
         """Names of functions, and of collations, that ``connection`` has and we had not, or has otherwise."""

@@ -119,7 +119,7 @@ def _install() -> None:
 
 
 def _forked() -> None:
-    """In a forked child Coeval holds nothing open yet: watch nothing, and remember which descriptors are inherited."""
+    """In a forked child Coeval holds nothing open: watch nothing, and remember what of the parent's could not be closed before."""
     _state.lock = threading.Lock()
     for entry in _state.watched.values():
         _state.inherited.update(descriptors(entry.path))
@@ -204,8 +204,18 @@ def _open_descriptors() -> list[int]:
 
 
 def refuse_descriptors(path: str, ignore: Container[int] = ()) -> None:
-    """Raise when this process already has the file open, other than by `ignore` and by what a fork left behind."""
-    foreign = [number for number in descriptors(path) if number not in ignore and number not in _state.inherited]
+    """Raise when this process already has the file open, other than by `ignore`.
+
+    A forked child too, where the parent's connections could not be closed before the fork: SQLite keeps the counts of their locks in
+    memory that the child inherits, so it would take no real locks of its own, and lose commits.
+    """
+    foreign = [number for number in descriptors(path) if number not in ignore]
+    if _state.inherited.intersection(foreign):
+        raise SecondLibraryError(
+            f"this process was forked while {path} was in use, and its locks would not be real here",
+            hint="End transactions, snapshots and iterators before the fork, or open the file after it, in a process that was "
+            "not forked from one that has it open.",
+        )
     if foreign:
         numbers = ", ".join(map(str, foreign))
         several = len(foreign) > 1

@@ -10,8 +10,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..errors import ClosedError, PoolTimeoutError
+from ..errors import PoolTimeoutError
 from .connection import Connection
+
+
+class Retired(Exception):
+    """This store is being closed; where another takes its place, ask that one."""
 
 
 class Readers:
@@ -28,13 +32,11 @@ class Readers:
         self._free = threading.Condition()
 
     def take(self) -> Connection:
-        """A connection for the calling thread alone, to be given back. Raises PoolTimeoutError, or what opening raises."""
+        """A connection for the calling thread alone, to be given back. Raises PoolTimeoutError, Retired, or what opening raises."""
         try:
-            connection = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            connection = self._take_slowly()
-        connection.catch_up()
-        return connection
+            return self._take_slowly()
 
     def give_back(self, connection: Connection) -> None:
         """``connection`` is idle again: no transaction, no unfinished statement."""
@@ -57,12 +59,33 @@ class Readers:
         self._closed = True
         self._close_idle()
 
+    def close_if_quiet(self) -> bool:
+        """Close all, if none is lent; else nothing, and False."""
+        with self._free:
+            idle = []
+            while self._idle:
+                idle.append(self._idle.pop())
+            if len(idle) != self._open:
+                self._idle.extend(reversed(idle))
+                self._free.notify_all()
+                return False
+            self._closed = True
+            self._open = 0
+        for connection in idle:
+            connection.close()
+        return True
+
+    @property
+    def gone(self) -> bool:
+        """True when none is open."""
+        return self._open == 0
+
     def _take_slowly(self) -> Connection:
         deadline = time.monotonic() + self._timeout
         with self._free:
             while True:
                 if self._closed:
-                    raise ClosedError("The database is closed", hint="Open it again with coeval.open.")
+                    raise Retired
                 if self._idle:
                     return self._idle.pop()
                 if self._open < self._most:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 import apsw
 
@@ -17,8 +18,11 @@ from ..errors import DamagedError, NotADatabaseError, OpenError
 from .triggers import verify
 
 
-def restore(connection: apsw.Connection, source: str, path: str) -> None:
-    """Replace the contents of ``connection``, which has the turn and no transaction, by those of the file ``source``."""
+def restore(connection: apsw.Connection, source: str, path: str, *, stamps: bool) -> None:
+    """Replace the contents of ``connection``, which has the turn and no transaction, by those of the file ``source``.
+
+    ``stamps``: False where the file gets no tables and triggers of ours.
+    """
     if not os.path.isfile(source):
         raise OpenError(f"{source} does not exist or is no file", hint="Name the SQLite file to restore from.")
     if os.path.samefile(source, path):
@@ -28,10 +32,11 @@ def restore(connection: apsw.Connection, source: str, path: str) -> None:
         prepared = apsw.Connection(os.path.join(aside, "prepared.db"))
         try:
             _copy(source, prepared, connection.execute("PRAGMA page_size").get)
-            prepared.execute("BEGIN IMMEDIATE")
-            verify(prepared)
-            prepared.execute("UPDATE _coeval_schema SET stamp = random()")
-            prepared.execute("COMMIT")
+            if stamps:
+                prepared.execute("BEGIN IMMEDIATE")
+                verify(prepared)
+                prepared.execute("UPDATE _coeval_schema SET stamp = random()")
+                prepared.execute("COMMIT")
             with connection.backup("main", prepared, "main") as backup:
                 backup.step(-1)  # one step: under steady writers a stepwise backup never ends
         finally:
@@ -40,7 +45,7 @@ def restore(connection: apsw.Connection, source: str, path: str) -> None:
 
 def _copy(source: str, prepared: apsw.Connection, page_size: int) -> None:
     try:
-        original = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READONLY)
+        original = apsw.Connection(_address(source), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     except apsw.CantOpenError as error:
         raise OpenError(f"{source} cannot be opened: {error}", hint="Look at its permissions.") from error
     try:
@@ -59,3 +64,10 @@ def _copy(source: str, prepared: apsw.Connection, page_size: int) -> None:
         raise DamagedError(f"{source} is damaged: {error}", hint="Restore from another copy.") from error
     finally:
         original.close()
+
+
+def _address(source: str) -> str:
+    """Without a WAL beside it the copy is read as it lies there: a reader of a WAL file would leave two files behind."""
+    wal = f"{source}-wal"
+    alone = not os.path.exists(wal) or os.path.getsize(wal) == 0
+    return f"{Path(source).absolute().as_uri()}{'?immutable=1' if alone else ''}"

@@ -15,6 +15,7 @@ from typing import Any
 
 import apsw
 
+from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES, Read
 from ..errors import SQLError
 from .failures import shorten
@@ -101,6 +102,24 @@ class _Report:
     explains: bool = False
     runs: bool = False
     actions: list[Action] = field(default_factory=list)
+
+
+def check_text(sql: object) -> None:
+    """A statement is text that SQLite can take: Unicode without NUL."""
+    if not isinstance(sql, str):
+        raise SQLError(f"A statement is text, and this is {type(sql).__name__}", hint="Give the SQL as a str.")
+    if "\0" in sql or (not sql.isprintable() and not _encodes(sql)):
+        raise SQLError(
+            f"{shorten(ascii(sql))} has a NUL or half a surrogate pair in it", hint="Pass such values as parameters."
+        )
+
+
+def _encodes(sql: str) -> bool:
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def compile_one(connection: apsw.Connection, watcher: Watcher, sql: str) -> Statement:
@@ -195,8 +214,8 @@ def _judge(sql: str, report: _Report) -> Statement:
         report.count,
         tuple(report.names),
         tuple(Read(a or "", b or "", c) for code, a, b, c, _ in report.actions if code == apsw.SQLITE_READ),
-        frozenset((b or "").lower() for code, _, b, _, _ in report.actions if code == apsw.SQLITE_FUNCTION),
-        frozenset((a or "").lower() for _, a, _, _, _ in direct),
+        frozenset(fold(b or "") for code, _, b, _, _ in report.actions if code == apsw.SQLITE_FUNCTION),
+        frozenset(fold(a or "") for _, a, _, _, _ in direct),
         any(code == apsw.SQLITE_INSERT for code, *_ in direct),
         bool(codes & _TEMPORARY),
         pragma or ("", None),

@@ -14,13 +14,15 @@ from functools import lru_cache
 
 import apsw
 
+from ..coherence.names import fold
 from ..coherence.read_set import Catalogue, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
 from .commit_clock import CommitClock
 from .connection import Connection
 from .functions import Functions, Repertoire
-from .statement import Kind, Statement
+from .readers import Retired
+from .statement import Kind, Statement, check_text
 from .triggers import catalogue
 
 #: Statements remembered at the most.
@@ -54,6 +56,7 @@ class Statements:
         self._functions = functions
         self._stamps = stamps
         self._lock = threading.Lock()
+        self._closed = False
         self._known: dict[str, Analysis] = {}
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
@@ -63,17 +66,19 @@ class Statements:
     def analyse(self, sql: str) -> Analysis:
         """The analysis of ``sql``, remembered or made; another process may have changed the schema since.
 
-        Raises SQLError where it cannot be compiled.
+        Raises SQLError where it cannot be compiled; Retired.
         """
-        known = self._known.get(sql)
+        known = self._known.get(sql) if type(sql) is str else None
         if known is not None and known.schema == self.latest:
             return known
         return self.renew(sql)
 
     def renew(self, sql: str) -> Analysis:
         """The analysis of ``sql`` for the schema as it is now."""
+        check_text(sql)
         with self._lock:
-            self._connection.catch_up()
+            if self._closed:
+                raise Retired
             self._connection.run("BEGIN")
             try:
                 schema = self._connection.seen((), self._clock).schema
@@ -96,6 +101,7 @@ class Statements:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             self._connection.close()
 
     def _judge(self, statement: Statement, schema: Stamp) -> ReadSet:
@@ -114,15 +120,13 @@ class Statements:
     def _steady(self) -> frozenset[str]:
         pristine = _pristine()
         given = [f for f in self._functions.given if not f.collation]
-        own = {f.name.lower() for f in given if f.deterministic} - {
-            f.name.lower() for f in given if not f.deterministic
-        }
-        return (pristine.steady - self._hooked - {f.name.lower() for f in given}) | (own - pristine.names)
+        own = {fold(f.name) for f in given if f.deterministic} - {fold(f.name) for f in given if not f.deterministic}
+        return (pristine.steady - self._hooked - {fold(f.name) for f in given}) | (own - pristine.names)
 
     def _collated(self, statement: Statement) -> tuple[str, ...]:
         """Collations of the user are code of this process; the authorizer does not report them, so their names are looked for."""
-        text = statement.sql.lower()
-        tables = {read.table.lower() for read in statement.reads}
+        text = fold(statement.sql)
+        tables = {fold(read.table) for read in statement.reads}
         for name in self._functions.collations | _foreign_collations(self._connection.raw):
             used = name in text
             if not used and tables:
@@ -150,7 +154,7 @@ def _hooked(connection: apsw.Connection) -> frozenset[str]:
 
 
 def _foreign_collations(connection: apsw.Connection) -> frozenset[str]:
-    return frozenset(name.lower() for _, name in connection.execute("PRAGMA collation_list")) - _SQLITE_COLLATIONS
+    return frozenset(fold(name) for _, name in connection.execute("PRAGMA collation_list")) - _SQLITE_COLLATIONS
 
 
 _SQLITE_COLLATIONS = frozenset({"binary", "nocase", "rtrim"})

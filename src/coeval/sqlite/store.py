@@ -11,13 +11,17 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import time
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import apsw
 
 from ..coherence.stamps import Mark
 from ..config import Settings
-from ..errors import Error, NotADatabaseError, NotWritableError, OpenError
+from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableError, OpenError
+from ..streams import RowStream
 from . import guard, pragmas, triggers
 from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
@@ -35,52 +39,50 @@ Tell = Callable[..., None]
 class Store:
     """Everything of ours that has the file open."""
 
-    def __init__(
-        self,
-        path: str,
-        settings: Settings,
-        functions: Functions,
-        tell: Tell,
-        *,
-        again: bool = False,
-        inherited: bool = False,
-    ) -> None:
-        """Open ``path``, tune it, install or verify the triggers.
+    def __init__(self, path: str, settings: Settings, functions: Functions, tell: Tell, *, again: bool = False) -> None:
+        """Open ``path``, tune it, install or verify the triggers. ``again``: a missing file is an error, not made anew.
 
-        ``again``: it was open before, so a file that is missing is an error and not made anew. ``inherited``: this process
-        was forked from one that had it open, and still has its descriptors, which hold no locks here.
-
-        Raises OpenError and its kinds before anything is changed, DamagedError, LockTimeoutError.
+        Raises OpenError and its kinds before anything is changed, DamagedError, LockTimeoutError; then nothing stays open.
         """
         self.path = path
         self.settings = settings
         self.functions = functions
         self._tell = tell
+        self._streams: weakref.WeakSet[RowStream] = weakref.WeakSet()
         self.writable = _look_at(path, settings)
-        if again and not os.path.exists(path):
+        there = os.path.exists(path)
+        if again and not there:
             raise OpenError(f"{path} is gone", hint="Put the file back; this database goes on by itself then.")
         guard.refuse_network(path, settings.allow_network_filesystem)
-        if not inherited:
+        with ExitStack() as undo:
+            if there:
+                self._watch(undo)  # before looking, so that nobody slips in between
             guard.refuse_descriptors(path)
-        try:
-            self._open()
-        except apsw.Error as error:
-            raise translate(error, path) from error
+            try:
+                self._open(undo, there)
+            except apsw.Error as error:
+                raise translate(error, path) from error
+            undo.pop_all()
 
-    def _open(self) -> None:
-        first = self._prepare_file()
-        self.clock = first
-        try:
-            self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
-            self.writer = Writer(self._connect_to_write, self.settings.timeout)
-            stamped = self.settings.coherence == "stamps"
-            if stamped:
-                self._verify_at_open()
-            self.statements = Statements(self._connect(), self.clock, self.functions, stamps=stamped)
-            self.identity = guard.watch(self.path)
-        except BaseException:
-            self.clock.close()
-            raise
+    def _watch(self, undo: ExitStack) -> None:
+        self.identity = guard.watch(self.path)
+        undo.callback(guard.unwatch, self.identity)
+
+    def _open(self, undo: ExitStack, there: bool) -> None:
+        self.clock = self._prepare_file()
+        undo.callback(self.clock.close)
+        if not there:
+            self._watch(undo)
+        self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
+        undo.callback(self.readers.close)
+        self.writer = Writer(self._connect_to_write, self.settings.timeout)
+        undo.callback(self.writer.close, 0.0)
+        stamped = self.settings.coherence == "stamps"
+        if stamped:
+            self._verify_at_open()
+        analyser = self._connect()
+        undo.callback(analyser.close)
+        self.statements = Statements(analyser, self.clock, self.functions, stamps=stamped)
 
     def _prepare_file(self) -> CommitClock:
         """Create or open the file in its mode, and the clock on a connection that stays."""
@@ -162,15 +164,53 @@ class Store:
         return self.clock.moved()
 
     def mark(self) -> Mark:
-        return self.clock.read()
+        """The commit clock's value now; None also where the store is just being closed."""
+        try:
+            return self.clock.read()
+        except ValueError:
+            return None
+
+    def streaming(self, stream: RowStream) -> RowStream:
+        """``stream`` has a reader of its own; it ends with the store."""
+        self._streams.add(stream)
+        return stream
 
     def close(self, timeout: float) -> None:
-        """Close every connection; those that other threads use, when they come back. The clock goes last."""
+        """Close every connection, waiting ``timeout`` seconds for the write under way.
+
+        Those that others still use then are closed when they let go of them: transactions and snapshots that are open go on.
+        """
         guard.unwatch(self.identity)
+        for stream in list(self._streams):
+            with suppress(ValueError):  # another thread is just taking a row; the reader is closed after it
+                stream.cut()
         self.readers.close()
         self.writer.close(timeout)
+        self.finished()
+
+    def finished(self) -> bool:
+        """After `close`: True when nothing is open any more. Analyses and clock serve the units still open, and go last."""
+        if not (self.readers.gone and self.writer.gone):
+            return False
         self.statements.close()
         self.clock.close()
+        return True
+
+    def quieten(self, timeout: float) -> bool:
+        """Close everything, if within ``timeout`` seconds nobody is using it; else leave all as it was, and False."""
+        deadline = time.monotonic() + timeout
+        try:
+            self.writer.gate.enter("fork", timeout)
+        except LockTimeoutError:
+            return False
+        while not self.readers.close_if_quiet():
+            if time.monotonic() > deadline:
+                self.writer.gate.leave()
+                return False
+            time.sleep(0.001)
+        guard.unwatch(self.identity)
+        self.writer.close_in_turn()
+        return self.finished()
 
     def abandon(self) -> None:
         """In a forked child: never touch these connections again, not even by garbage collection."""

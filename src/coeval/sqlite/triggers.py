@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES, Catalogue, Relation
 from ..coherence.scopes import table_scope
 from ..errors import OpenError
@@ -101,7 +102,7 @@ def remove(connection: apsw.Connection) -> list[str]:
     names = [name for name, _, _ in _our_triggers(connection)]
     for name in names:
         connection.execute(f"DROP TRIGGER {name}")
-    present = {r.name.lower() for r in _relations(connection, ours=True)}
+    present = {fold(r.name) for r in _relations(connection, ours=True)}
     for name in sorted(OWN_TABLES & present):
         connection.execute(f"DROP TABLE {name}")
         names.append(name)
@@ -115,17 +116,17 @@ def schema_version(connection: apsw.Connection) -> int:
 
 def catalogue(connection: apsw.Connection) -> Catalogue:
     """What every name of the main schema means, in the present snapshot. Tables have numbers where they have stamps."""
-    relations = {r.name.lower(): r for r in _relations(connection, ours=True)}
+    relations = {fold(r.name): r for r in _relations(connection, ours=True)}
     if "_coeval_tables" in relations:
         for number, name in _all(connection, "SELECT id, name FROM _coeval_tables"):
-            known = relations.get(name.lower())
+            known = relations.get(fold(name))
             if known is not None and known.kind == "table":
-                relations[name.lower()] = known._replace(number=number)
+                relations[fold(name)] = known._replace(number=number)
     return Catalogue(relations, _modules(connection))
 
 
 def _modules(connection: apsw.Connection) -> frozenset[str]:
-    return frozenset(name.lower() for (name,) in _all(connection, "PRAGMA module_list"))
+    return frozenset(fold(name) for (name,) in _all(connection, "PRAGMA module_list"))
 
 
 def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation]:
@@ -142,10 +143,10 @@ def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation
             found = _MODULE.search(sql)
             virtual[name] = found[1].lower() if found else ""
             if virtual[name] not in loaded:
-                unloaded.append(f"{name.lower()}_")
+                unloaded.append(f"{fold(name)}_")
     relations = []
     for name, kind in rows:
-        lower = name.lower()
+        lower = fold(name)
         if lower.startswith("sqlite_") or (lower in OWN_TABLES and not ours):
             continue
         # A module that is not loaded here cannot tell its shadow tables, so every table named after its table counts as one.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..errors import LockTimeoutError
 from .connection import Connection
 from .gate import Gate
+from .readers import Retired
 
 
 class Writer:
@@ -22,10 +23,11 @@ class Writer:
         self._timeout = timeout
         self._connection: Connection | None = None
         self._discarded = False
+        self._retired = False
         self.gate = Gate()
 
     def begin(self, what: str) -> Connection:
-        """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError; then neither is held."""
+        """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError, Retired; then neither is held."""
         began = time.monotonic()
         self.gate.enter(what, self._timeout)
         return self._lock(self._timeout - (time.monotonic() - began))
@@ -64,7 +66,9 @@ class Writer:
         """The turn without a transaction, for VACUUM and its like; `rollback` ends it."""
         self.gate.enter(what, self._timeout)
         try:
-            return self._ready()
+            connection = self._ready()
+            connection.raw.set_busy_timeout(int(self._timeout * 1000))
+            return connection
         except BaseException:
             self.gate.leave()
             raise
@@ -74,18 +78,29 @@ class Writer:
         self._discarded = True
 
     def close(self, timeout: float) -> None:
-        """Wait for the turn, then close the connection; after ``timeout`` seconds leave that to whoever has the turn."""
-        self._discarded = True
+        """Close the connection, after waiting ``timeout`` seconds for the turn; then leave that to whoever has it."""
+        self._retired = True
         try:
             self.gate.enter("close", timeout)
         except LockTimeoutError:
             return
         self._finish()
 
+    def close_in_turn(self) -> None:
+        """Close the connection, having the turn."""
+        self._retired = True
+        self._finish()
+
+    @property
+    def gone(self) -> bool:
+        """True when its connection is closed."""
+        return self._connection is None
+
     def _ready(self) -> Connection:
+        if self._retired:
+            raise Retired
         if self._connection is None:
             self._connection = self._make()
-        self._connection.catch_up()
         return self._connection
 
     def _lock(self, seconds: float) -> Connection:
@@ -100,7 +115,7 @@ class Writer:
 
     def _finish(self) -> None:
         try:
-            if self._discarded and self._connection is not None:
+            if (self._discarded or self._retired) and self._connection is not None:
                 self._connection.close()
                 self._connection = None
             self._discarded = False

@@ -62,7 +62,7 @@ const SKIES = {
 export function drawWeather(place, rows) {
   const order = Object.keys(SKIES);
   rows = rows.toSorted((a, b) => order.indexOf(a.conditions) - order.indexOf(b.conditions));
-  const width = 360, high = 56;
+  const width = 360, high = 74;
   const svg = canvas(place, width, rows.length * high, "Share of arrivals on time by weather");
   const spot = {};
   rows.forEach((row, i) => {
@@ -70,14 +70,14 @@ export function drawWeather(place, rows) {
     spot[row.conditions] = [width - 24, y + 12, y];
     put(svg, "text", { x: 0, y: y + 15, class: "strong", "font-size": 13.5 }, SKIES[row.conditions] ?? row.conditions);
     put(svg, "text", { x: width, y: y + 15, "text-anchor": "end", class: "strong" }, percent(share));
-    put(svg, "rect", { x: 0, y: y + 23, width, height: 10, rx: 5, class: "rail" });
-    const bar = put(svg, "rect", { x: 0, y: y + 23, height: 10, rx: 5, class: "bar", width: Math.max(4, width * share) });
+    put(svg, "rect", { x: 0, y: y + 25, width, height: 14, rx: 7, class: "rail" });
+    const bar = put(svg, "rect", { x: 0, y: y + 25, height: 14, rx: 7, class: "bar", width: Math.max(4, width * share) });
     bar.style.fill = delayColour(34 - 44 * Math.max(0, (share - .5) / .35));
-    explain(bar, `${whole(row.flights)} flights\n${signed(mean(row))} min on average`);
+    put(svg, "text", { x: 0, y: y + 56 }, `${whole(row.flights)} flights, ${signed(mean(row))} min on average`);
   });
   changes(place, (row) => row.conditions, rows, (row, change) => {
     const [x, y, top] = spot[row.conditions];
-    ring(svg, -4, top + 19, width + 8, 18);
+    ring(svg, -4, top + 21, width + 8, 22);
     rise(svg, x - 60, y + 4, spoken(change));
   });
 }

@@ -2,9 +2,9 @@
 
 import { canvas, delayColour, explain, mean, percent, put, rise, signed, spoken, whole } from "./draw.js";
 
-const WIDTH = 760, HEIGHT = 440;
+const WIDTH = 760, HEIGHT = 452;
 // Airports of the timetable that lie beyond the map, or are missing from the list of airports.
-const BEYOND = { ANC: [52, 330], HNL: [52, 405], SJU: [700, 392], STT: [728, 414], BQN: [672, 402], PSE: [694, 424] };
+const BEYOND = { ANC: [26, 360], HNL: [26, 428], BQN: [664, 414], SJU: [690, 400], PSE: [684, 434], STT: [716, 420] };
 const HOME = ["JFK", "EWR", "LGA"];
 
 // Albers' conic projection with the parallels usual for the United States.
@@ -15,9 +15,10 @@ const rho = (lat) => Math.sqrt(c - 2 * n * Math.sin(rad(lat))) / n;
 
 function project(lon, lat) {
   const angle = n * rad(lon + 96), r = rho(lat);
-  return [372 + 880 * r * Math.sin(angle), 232 - 880 * (rho(37.5) - r * Math.cos(angle))];
+  return [346 + SCALE * r * Math.sin(angle), 238 + SCALE * (r * Math.cos(angle) - rho(37.5))];
 }
 
+const SCALE = 975;
 let points = new Map();
 
 /** Learns where the airports are. */
@@ -41,21 +42,21 @@ export function drawMap(place, rows) {
   const land = put(svg, "g", { class: "land" });
   for (const { lon, lat, at } of points.values()) {
     if (lon > -126 && lon < -66 && lat > 24 && lat < 50 && inside(at)) {
-      put(land, "circle", { cx: at[0].toFixed(1), cy: at[1].toFixed(1), r: 1.7 });
+      put(land, "circle", { cx: at[0].toFixed(1), cy: at[1].toFixed(1), r: 1.6 });
     }
   }
   const arcs = put(svg, "g"), places = put(svg, "g");
   const home = points.get("JFK")?.at ?? [640, 150];
   const sorted = [...goals.values()].sort((a, b) => b.flights - a.flights);
-  const named = new Set(sorted.slice(0, 16).map((goal) => goal.dest));
   const ends = new Map();
   for (const goal of sorted.toReversed()) {
     const known = points.get(goal.dest)?.at;
     const end = BEYOND[goal.dest] ?? known;
     if (!end || !inside(end)) continue;
     ends.set(goal.dest, end);
-    drawRoute(arcs, places, goal, home, end, named.has(goal.dest) || goal.dest in BEYOND);
+    drawRoute(arcs, places, goal, home, end);
   }
+  nameThem(svg, sorted, ends, home);
   for (const code of HOME) {
     const at = points.get(code)?.at;
     if (at) put(svg, "circle", { cx: at[0], cy: at[1], r: 3.4, class: "home" });
@@ -74,7 +75,7 @@ function curve([x1, y1], [x2, y2]) {
   return `M${x1.toFixed(1)},${y1.toFixed(1)} Q${mx.toFixed(1)},${my.toFixed(1)} ${x2.toFixed(1)},${y2.toFixed(1)}`;
 }
 
-function drawRoute(arcs, places, goal, home, end, named) {
+function drawRoute(arcs, places, goal, home, end) {
   const colour = goal.arrived ? delayColour(mean(goal)) : "var(--faint)";
   const arc = put(arcs, "path", { d: curve(home, end), class: "arc", "stroke-width": .7 + Math.sqrt(goal.flights) / 22, "stroke-opacity": .72 });
   arc.style.stroke = colour;
@@ -84,8 +85,20 @@ function drawRoute(arcs, places, goal, home, end, named) {
     `${percent(goal.late / (goal.arrived || 1))} late`;
   explain(arc, words);
   explain(dot, words);
-  if (named) put(places, "text", { x: end[0] + (goal.dest in BEYOND ? 9 : 0), y: end[1] + (goal.dest in BEYOND ? 4 : 17),
-    "text-anchor": goal.dest in BEYOND ? "start" : "middle" }, goal.dest);
+}
+
+/** Names the busiest places, and those beyond the map, where there is room for a name. */
+function nameThem(svg, sorted, ends, home) {
+  const taken = [[home[0] + 30, home[1] + 15]];
+  const beyond = sorted.filter((goal) => goal.dest in BEYOND), others = sorted.filter((goal) => !(goal.dest in BEYOND));
+  for (const { dest } of [...beyond, ...others.slice(0, 40)]) {
+    const end = ends.get(dest);
+    if (!end) continue;
+    const [x, y] = dest in BEYOND ? [end[0] + 20, end[1] + 4] : [end[0], end[1] + 17];
+    if (!(dest in BEYOND) && taken.some(([a, b]) => Math.abs(a - x) < 34 && Math.abs(b - y) < 15)) continue;
+    taken.push([x, y]);
+    put(svg, "text", { x, y, "text-anchor": "middle", class: "name" }, dest);
+  }
 }
 
 /** Something changed for a destination: a stroke runs along its arc, and the change rises from its end. */

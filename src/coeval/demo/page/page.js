@@ -91,10 +91,12 @@ async function recordIt() {
   try {
     const { id, took } = await record(flight.id, minutes);
     const first = await loadAll();
-    const again = await loadAll(false);
-    told.innerHTML = `<b>Delay no. ${whole(id)}</b> committed in ${span(took)}. The charts read the new data at once ` +
-      `(<span class="slow">${span(Math.max(...first))}</span> for the slowest), and again from the cache ` +
-      `(<span class="fast">${span(Math.max(...again))}</span>).`;
+    // Every worker has a memory of its own, and which of them answers is chance: a few rounds, until all of them know.
+    let again = first;
+    for (let round = 0; round < 6 && Math.max(...again) > 1; round++) again = await loadAll(false);
+    const pace = (times) => `<span class="${Math.max(...times) < 1 ? "fast" : "slow"}">${span(Math.max(...times))}</span>`;
+    told.innerHTML = `<b>Delay no. ${whole(id)}</b> committed in ${span(took)}. The charts knew it at once, the slowest ` +
+      `worked out in ${pace(first)}; read again, ${pace(again)}.`;
     flight.minutes = minutes;
     choose(flight);
     await searchNow();
@@ -158,4 +160,4 @@ beginLive();
 setAirports((await ask("/api/airports")).rows);
 await loadAll();
 await Promise.all([chooseAny(), searchNow()]);
-if (new URLSearchParams(location.search).has("visitors")) $("visitors").click();
+setVisitors($("visitors").checked);

@@ -36,6 +36,7 @@ function draw() {
 
 async function visit() {
   while (running) {
+    if (document.hidden) { await new Promise((done) => setTimeout(done, 1000)); continue; }
     try { await ask(draw()); } catch { await new Promise((done) => setTimeout(done, 1000)); }
     await new Promise((done) => setTimeout(done, PAUSE * (.5 + Math.random())));
   }

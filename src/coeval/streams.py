@@ -1,0 +1,57 @@
+"""Rows one by one, until they end, are closed, or the unit that they belong to ends.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Self
+
+from .errors import ClosedError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class RowStream:
+    """What `iterate` returns: an iterator that can be closed, by hand or as a context manager, for one thread at a time."""
+
+    def __init__(self, rows: Generator[Any, None, None]) -> None:
+        """``rows`` frees what it holds when it is closed."""
+        self._rows = rows
+        self._make: Callable[[Any], Any] | None = None
+        self._cut = False
+
+    def each(self, make: Callable[[Any], Any]) -> Self:
+        """Give ``make(row)`` for each row from now on."""
+        self._make = make
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        if self._cut:
+            raise ClosedError(
+                "The transaction or snapshot of this iterator has ended", hint="Read it to its end inside the block."
+            )
+        row = next(self._rows)
+        return row if self._make is None else self._make(row)
+
+    def close(self) -> None:
+        """Free the statement and its snapshot. Twice does no harm."""
+        self._rows.close()
+
+    def cut(self) -> None:
+        """The unit ends: free everything; going on is an error from now on."""
+        self._cut = True
+        self._rows.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
