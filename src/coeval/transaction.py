@@ -106,16 +106,21 @@ class Transaction(Unit, Reads, Writes):
         self._engine.events.tell("uncached")
         return wanted
 
+    def refuse(self, sql: str, values: Sequence[Parameters]) -> None:
+        """Raise where ``sql`` cannot run so; before `begin` too."""
+        statement = self._compiled(sql)
+        check_write(statement, in_transaction=self.active)
+        for one in values:
+            check_parameters(statement, one)
+
     def run(self, sql: str, parameters: Parameters) -> Result:
         """One statement; `Writes.execute` says the rest."""
-        statement = self._writable(sql, parameters)
+        statement = self._writable(sql, (parameters,))
         return self._whole(lambda: self._run(statement, parameters))
 
     def run_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
         """One statement once for each of ``parameters``."""
-        statement = self._writable(sql)
-        for one in parameters:
-            check_parameters(statement, one)
+        statement = self._writable(sql, parameters)
 
         def run_all() -> Result:
             total, last = 0, None
@@ -156,11 +161,10 @@ class Transaction(Unit, Reads, Writes):
         last = connection.raw.last_insert_rowid() if statement.inserts else 0
         return Result(connection.raw.changes(), last or None, rows)
 
-    def _writable(self, sql: str, parameters: Parameters | None = None) -> Statement:
+    def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
+        self.ready()
+        self.refuse(sql, values)
         statement = self._compiled(sql)
-        check_write(statement, in_transaction=self.active)
-        if parameters is not None:
-            check_parameters(statement, parameters)
         self._note(statement)
         return statement
 
@@ -172,8 +176,9 @@ class Transaction(Unit, Reads, Writes):
 
     def _compiled(self, sql: str) -> Statement:
         """What ``sql`` is. After a change of the schema in this transaction only its own connection knows."""
-        connection = self.ready()
-        return connection.compile(sql) if self._schema_changed else self._store.statements.analyse(sql).statement
+        if self._schema_changed:
+            return self.ready().compile(sql)
+        return self._engine.using(lambda store: store.statements.analyse(sql)).statement
 
     def ready(self) -> Connection:
         """The connection, where this transaction goes on and the caller may use it."""

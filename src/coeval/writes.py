@@ -30,10 +30,13 @@ class Writes:
         """The transaction, and whether it is the call's own, not begun yet, and ended with it."""
         raise NotImplementedError  # pragma: no cover
 
-    def _settle(self, what: str, work: Callable[[Transaction], T]) -> T:
+    def _settle(self, what: str, work: Callable[[Transaction], T], values: Sequence[Parameters] | None = None) -> T:
+        """``work`` in a transaction. ``what`` is the statement, with ``values`` for each time that it will run; None: a script."""
         transaction, own = self._own(what)
         if not own:
             return work(transaction)
+        if values is not None:
+            transaction.refuse(what, values)  # at once: bad input does not wait for its turn
         transaction.begin()
         try:
             result = work(transaction)
@@ -49,7 +52,7 @@ class Writes:
         Outside a transaction it is durable on return, at the configured level, and visible to every later read.
         """
         parameters = adapted(params)
-        return self._settle(sql, lambda transaction: transaction.run(sql, parameters))
+        return self._settle(sql, lambda transaction: transaction.run(sql, parameters), (parameters,))
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> Result:
         """Run one statement once for each of ``rows``, all in one transaction; ``rowcount`` is the sum.
@@ -57,7 +60,7 @@ class Writes:
         ``rows`` is read to its end before the turn is taken, so that its code never runs while others wait.
         """
         parameters: list[Parameters] = [adapt_parameters(row) for row in rows]
-        return self._settle(sql, lambda transaction: transaction.run_many(sql, parameters))
+        return self._settle(sql, lambda transaction: transaction.run_many(sql, parameters), parameters)
 
     def script(self, sql: str) -> None:
         """Run a text of statements in one transaction, each to its end. Transaction control in it is refused."""

@@ -36,29 +36,6 @@ def cached(db: coeval.Database, sql: str, *params: Any) -> tuple[Any, ...]:
     return plain(db.query(sql, *params))
 
 
-class Pause:
-    """A SQL function ``pause(x)`` that stops its caller in the middle of a statement, once."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self._go = threading.Event()
-        self._armed = threading.Lock()
-
-    def __call__(self, value: Any) -> Any:
-        if self._armed.acquire(blocking=False):  # the first call alone, until `arm`
-            self.reached.set()
-            assert self._go.wait(PATIENCE), "nobody let the statement go on"
-        return value
-
-    def wait(self) -> None:
-        """Wait until the statement stands in its first row."""
-        assert self.reached.wait(PATIENCE), "the statement never came to its first row"
-
-    def go(self) -> None:
-        """Let it run on."""
-        self._go.set()
-
-
 class Started:
     """A call in a thread of its own."""
 
@@ -82,3 +59,29 @@ class Started:
         if self._error is not None:
             raise self._error
         return self._result
+
+
+class Pause:
+    """A SQL function ``pause(x)`` that stops the first statement that calls it after `arm`, in the middle of its rows."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._go = threading.Event()
+        self._armed = threading.Semaphore(0)
+
+    def __call__(self, value: Any) -> Any:
+        if self._armed.acquire(blocking=False):
+            self._reached.set()
+            assert self._go.wait(PATIENCE), "nobody let the statement go on"
+        return value
+
+    def stop(self, call: Callable[[], Any]) -> Started:
+        """Start ``call`` in a thread; on return it stands in its first row."""
+        self._armed.release()
+        started = Started(call)
+        assert self._reached.wait(PATIENCE), "the statement never came to its first row"
+        return started
+
+    def go(self) -> None:
+        """Let it run on."""
+        self._go.set()

@@ -23,7 +23,7 @@ OLD, NEW, NEWER = ((1,), (2,)), ((11,), (12,)), ((21,), (22,))
 
 @pytest.fixture
 def pause() -> Pause:
-    """Stops the first statement that calls it."""
+    """Stops a statement in the middle of its rows."""
     return Pause()
 
 
@@ -41,8 +41,7 @@ def db(db, pause) -> coeval.Database:
 
 def test_a_load_that_a_write_overtakes_is_not_kept_as_new(db, pause, foreign):
     """Race 1: A reads old rows, B commits, A stores. The next read has B's."""
-    load = Started(lambda: cached(db, READ))
-    pause.wait()
+    load = pause.stop(lambda: cached(db, READ))
     foreign.execute(WRITE)
     pause.go()
     assert OLD == load.result()  # it began before the commit
@@ -53,8 +52,7 @@ def test_a_load_that_a_write_overtakes_is_not_kept_as_new(db, pause, foreign):
 def test_the_same_load_is_caught_in_a_cache_that_deletes_after_commit(db, pause):
     """Race 1 in cache-aside: what A stores after B's deletion stays."""
     cache = naive.DeleteAfterCommit(db)
-    load = Started(lambda: cache.query(READ))
-    pause.wait()
+    load = pause.stop(lambda: cache.query(READ))
     cache.write(WRITE)
     pause.go()
     load.result()
@@ -63,8 +61,7 @@ def test_the_same_load_is_caught_in_a_cache_that_deletes_after_commit(db, pause)
 
 def test_the_same_load_by_a_writer_of_this_process(db, pause):
     """Race 1 with our own writer: it waits for no reader, and what it overtook is worth nothing."""
-    load = Started(lambda: cached(db, READ))
-    pause.wait()
+    load = pause.stop(lambda: cached(db, READ))
     db.execute(WRITE)
     pause.go()
     assert OLD == load.result()
@@ -74,8 +71,7 @@ def test_the_same_load_by_a_writer_of_this_process(db, pause):
 def test_the_same_load_is_caught_in_a_cache_that_stamps_after_the_query(db, pause):
     """Race 2: the old rows get the new version, and are stale for ever."""
     cache = naive.StampAfterQuery(db)
-    load = Started(lambda: cache.query(READ))
-    pause.wait()
+    load = pause.stop(lambda: cache.query(READ))
     cache.write(WRITE)
     pause.go()
     load.result()
@@ -84,8 +80,7 @@ def test_the_same_load_is_caught_in_a_cache_that_stamps_after_the_query(db, paus
 
 def test_a_slow_load_never_replaces_a_newer_result_with_a_wrong_proof(db, pause, foreign):
     """Races 1 and 2 with a second reader that stores first: the slow one may take its place, and is then worth nothing."""
-    load = Started(lambda: cached(db, READ))
-    pause.wait()
+    load = pause.stop(lambda: cached(db, READ))
     foreign.execute(WRITE)
     assert NEW == cached(db, READ)
     pause.go()
@@ -311,8 +306,7 @@ def test_stamps_that_come_back_make_nothing_valid_again(db, path, foreign):
 
 def test_a_late_caller_does_not_get_an_older_load_s_answer(db, pause, foreign):
     """Hole 5: B's call begins after the commit that A's load, still under way, cannot have seen."""
-    load = Started(lambda: cached(db, READ))
-    pause.wait()
+    load = pause.stop(lambda: cached(db, READ))
     foreign.execute(WRITE)
     late = Started(lambda: cached(db, READ)).result()
     pause.go()
@@ -323,8 +317,7 @@ def test_a_late_caller_does_not_get_an_older_load_s_answer(db, pause, foreign):
 def test_the_same_late_caller_is_caught_in_a_cache_that_joins_any_flight(db, pause):
     """Hole 5: it waits for the older load, and gets an answer older than the commit it has seen."""
     cache = naive.JoinAnyFlight(db)
-    load = Started(lambda: cache.query(READ))
-    pause.wait()
+    load = pause.stop(lambda: cache.query(READ))
     db.execute(WRITE)
     late = Started(lambda: cache.query(READ))
     assert cache.joined.wait(30)
@@ -349,8 +342,7 @@ def test_results_cleared_during_a_load_stay_cleared(db, pause):
     """A function given while a load stands in its rows: the load's result, made with the old one, is not kept."""
     db.create_function("twice", lambda v: 2 * v, 1, deterministic=True)
     sql = "SELECT twice(pause(v)) FROM t WHERE id = 1"
-    load = Started(lambda: cached(db, sql))
-    pause.wait()
+    load = pause.stop(lambda: cached(db, sql))
     db.create_function("twice", lambda v: 200 * v, 1, deterministic=True)
     pause.go()
     load.result()

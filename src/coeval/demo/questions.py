@@ -27,8 +27,21 @@ LATE = 15
 _FOUND = 20
 """A search shows so many flights, and says how many there are."""
 
-_TOTALS = "count(*), count(d.minutes), coalesce(sum(d.minutes > 15), 0), coalesce(sum(d.minutes), 0)"
-_DELAYS = "FROM flights f JOIN delays d ON d.flight_id = f.id"
+_NOW = "count(*), count(d.minutes), coalesce(sum(d.minutes > 15), 0), coalesce(sum(d.minutes), 0)"
+_HISTORY = "count(*), count(f.arr_delay), coalesce(sum(f.arr_delay > 15), 0), coalesce(sum(f.arr_delay), 0)"
+_CHANGED = (
+    "0, sum((d.minutes IS NOT NULL) - (f.arr_delay IS NOT NULL)), "
+    "sum(coalesce(d.minutes > 15, 0) - coalesce(f.arr_delay > 15, 0)), "
+    "sum(coalesce(d.minutes, 0) - coalesce(f.arr_delay, 0))"
+)
+_REPORTED = "delays d CROSS JOIN flights f ON f.id = d.flight_id"
+"""The flights that somebody reported on since, found by a small index (`WHERE d.reports > 0`)."""
+
+_CONDITIONS = """
+CASE WHEN w.id IS NULL THEN 'no record' WHEN w.visib < 3 THEN 'low visibility' WHEN w.precip > 0 THEN 'rain or snow'
+     WHEN w.wind_speed >= 20 THEN 'strong wind' ELSE 'fair' END
+"""
+_WEATHER = "LEFT JOIN weather w ON w.origin = f.origin AND w.time_hour = f.time_hour"
 
 CARRIER_COLUMNS = ("carrier", "month", "flights", "arrived", "late", "minutes")
 ROUTE_COLUMNS = ("origin", "dest", "airport", "flights", "arrived", "late", "minutes")
@@ -76,35 +89,50 @@ def encode(columns: Sequence[str], rows: Rows) -> bytes:
 
 
 def carriers(query: Query, carrier: str = "", month: int = 0) -> bytes:
-    """Delays by carrier and month; of one carrier, of one month, or of all."""
+    """Delays by carrier and month; of one carrier, of one month, or of all.
+
+    One statement over what is known now: the simplest way, and every recorded delay makes it new.
+    """
     where, parameters = _where(("f.carrier", carrier), ("f.month", month))
-    sql = f"SELECT f.carrier, f.month, {_TOTALS} {_DELAYS} {where} GROUP BY f.carrier, f.month ORDER BY 1, 2"
+    sql = (
+        f"SELECT f.carrier, f.month, {_NOW} FROM flights f JOIN delays d ON d.flight_id = f.id "
+        f"{where} GROUP BY f.carrier, f.month ORDER BY 1, 2"
+    )
     return encode(CARRIER_COLUMNS, query(sql, *parameters))
 
 
 def routes(query: Query, month: int = 0, limit: int = 20) -> bytes:
-    """The busiest routes of the year or of a month."""
+    """The busiest routes of the year or of a month.
+
+    Two statements: the year 2013 is history and its sums stay valid for ever; what was reported since is a few rows.
+    """
     where, parameters = _where(("f.month", month))
-    sql = (
+    history = query(
         "SELECT t.origin, t.dest, coalesce(p.name, t.dest), t.flights, t.arrived, t.late, t.minutes FROM ("
-        f"SELECT f.origin AS origin, f.dest AS dest, count(*) AS flights, count(d.minutes) AS arrived, "
-        f"coalesce(sum(d.minutes > 15), 0) AS late, coalesce(sum(d.minutes), 0) AS minutes {_DELAYS} {where} "
-        "GROUP BY f.origin, f.dest) t LEFT JOIN airports p ON p.faa = t.dest "
-        "ORDER BY t.flights DESC, t.origin, t.dest LIMIT ?"
+        "SELECT f.origin AS origin, f.dest AS dest, count(*) AS flights, count(f.arr_delay) AS arrived, "
+        "coalesce(sum(f.arr_delay > 15), 0) AS late, coalesce(sum(f.arr_delay), 0) AS minutes "
+        f"FROM flights f {where} GROUP BY f.origin, f.dest) t LEFT JOIN airports p ON p.faa = t.dest "
+        "ORDER BY t.flights DESC, t.origin, t.dest LIMIT ?",
+        *(*parameters, limit),
     )
-    return encode(ROUTE_COLUMNS, query(sql, *parameters, limit))
+    where, parameters = _where(("f.month", month), always="d.reports > 0")
+    changed = query(f"SELECT f.origin, f.dest, {_CHANGED} FROM {_REPORTED} {where} GROUP BY 1, 2", *parameters)
+    return encode(ROUTE_COLUMNS, _add(history, changed, 2))
 
 
 def weather(query: Query, airport: str, month: int = 0) -> bytes:
-    """How the flights that left an airport arrived, by the weather it had in the hour of departure."""
-    where, parameters = _where(("f.origin", airport), ("f.month", month))
-    sql = (
-        "SELECT CASE WHEN w.id IS NULL THEN 'no record' WHEN w.visib < 3 THEN 'low visibility' "
-        "WHEN w.precip > 0 THEN 'rain or snow' WHEN w.wind_speed >= 20 THEN 'strong wind' ELSE 'fair' END, "
-        f"{_TOTALS} {_DELAYS} LEFT JOIN weather w ON w.origin = f.origin AND w.time_hour = f.time_hour "
-        f"{where} GROUP BY 1 ORDER BY 1"
+    """How the flights that left an airport arrived, by the weather it had in the hour of departure.
+
+    Two statements, as for the routes.
+    """
+    conditions = (("f.origin", airport), ("f.month", month))
+    where, parameters = _where(*conditions)
+    history = query(
+        f"SELECT {_CONDITIONS}, {_HISTORY} FROM flights f {_WEATHER} {where} GROUP BY 1 ORDER BY 1", *parameters
     )
-    return encode(WEATHER_COLUMNS, query(sql, *parameters))
+    where, parameters = _where(*conditions, always="d.reports > 0")
+    changed = query(f"SELECT {_CONDITIONS}, {_CHANGED} FROM {_REPORTED} {_WEATHER} {where} GROUP BY 1", *parameters)
+    return encode(WEATHER_COLUMNS, _add(history, changed, 1))
 
 
 def search(query: Query, text: str, month: int) -> bytes:
@@ -159,9 +187,21 @@ _ANSWERS: dict[str, Callable[..., bytes | None]] = {
 }
 
 
-def _where(*conditions: tuple[str, str | int]) -> tuple[str, list[str | int]]:
+def _add(history: Rows, changed: Rows, keys: int) -> Rows:
+    """The rows of history with what changed since added to their last four numbers. The first columns name the row."""
+    changes = {tuple(row[:keys]): row[keys:] for row in changed}
+    if not changes:
+        return history
+    nothing = (0, 0, 0, 0)
+    return [
+        (*row[:-4], *(old + new for old, new in zip(row[-4:], changes.get(tuple(row[:keys]), nothing), strict=True)))
+        for row in history
+    ]
+
+
+def _where(*conditions: tuple[str, str | int], always: str = "") -> tuple[str, list[str | int]]:
     """A WHERE of the conditions that are set. One text for each combination, because a statement that says
     ``? IS NULL OR month = ?`` can use no index."""
     given = [(column, value) for column, value in conditions if value]
-    clause = " AND ".join(f"{column} = ?" for column, _ in given)
-    return f"WHERE {clause}" if clause else "", [value for _, value in given]
+    clauses = [always] * bool(always) + [f"{column} = ?" for column, _ in given]
+    return f"WHERE {' AND '.join(clauses)}" if clauses else "", [value for _, value in given]

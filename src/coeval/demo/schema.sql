@@ -1,6 +1,6 @@
 -- The data of the demonstration. What changes often lives apart from what never changes:
--- `flights` is the timetable and what happened on the day, `delays` is what people still report.
--- A write to `delays` therefore leaves every result that reads only the timetable valid.
+-- `flights` is the timetable and what was recorded in 2013, `delays` is what is known now.
+-- A write to `delays` therefore leaves every result that reads only `flights` valid.
 
 CREATE TABLE airlines (
     carrier TEXT PRIMARY KEY,
@@ -60,6 +60,7 @@ CREATE TABLE flights (
     dep_delay      INTEGER,
     arr_time       INTEGER,
     sched_arr_time INTEGER NOT NULL,
+    arr_delay      INTEGER,
     carrier        TEXT NOT NULL REFERENCES airlines (carrier),
     number         INTEGER NOT NULL,
     tailnum        TEXT,

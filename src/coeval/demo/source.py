@@ -74,9 +74,8 @@ def weather(folder: Path) -> Iterator[Values]:
     return _rows(folder / "weather.csv", (_text, *(_integer,) * 4, *(_real,) * 9, _text))
 
 
-def flights(folder: Path, on_progress: Callable[[float], None]) -> Iterator[tuple[Values, int | None]]:
-    """Each flight with its arrival delay apart, because that goes to a table of its own. Tells now and then which
-    part of the file has been read."""
+def flights(folder: Path, on_progress: Callable[[float], None]) -> Iterator[Values]:
+    """number, and the 19 columns of the file in their order. Tells now and then which part of the file has been read."""
     integer = _Integers()
     with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
         member = archive.infolist()[0]
@@ -90,12 +89,11 @@ def flights(folder: Path, on_progress: Callable[[float], None]) -> Iterator[tupl
                 # 9-18: carrier flight tailnum origin dest air_time distance hour minute time_hour
                 first = [integer[text] for text in row[:9]]
                 tailnum = row[11] if row[11] not in ("NA", "") else None
-                values = (
-                    *(number, *first[:8]),
+                yield (
+                    *(number, *first),
                     *(row[9], integer[row[10]], tailnum, row[12], row[13]),
                     *(integer[row[14]], integer[row[15]], integer[row[16]], integer[row[17]], row[18]),
                 )
-                yield values, first[8]
     on_progress(1.0)
 
 

@@ -44,7 +44,7 @@ class Connection:
                 settings.on_connect(self.raw)
             self._functions = functions
             self._given: tuple[Function, ...] = ()
-            self._catch_up()
+            self.catch_up()
         except BaseException:
             self.raw.close()
             raise
@@ -102,8 +102,7 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
-        if self._given is not self._functions.given:
-            self._catch_up()
+        self.catch_up()
         if limit is not None:
             with closing(self.stream(sql, parameters)) as stream:
                 return tuple(islice(stream, limit))
@@ -125,8 +124,7 @@ class Connection:
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
-        if self._given is not self._functions.given:
-            self._catch_up()
+        self.catch_up()
         cursor = self.raw.cursor()
         try:
             cursor.execute(sql, parameters)
@@ -143,8 +141,7 @@ class Connection:
 
     def compile(self, sql: str) -> Statement:
         """What ``sql`` is, in the present snapshot; it is not run."""
-        if self._given is not self._functions.given:
-            self._catch_up()
+        self.catch_up()
         try:
             # Compiling trusts the schema as this connection last read it; running anything makes SQLite look whether it changed.
             self._cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
@@ -157,9 +154,11 @@ class Connection:
         """True while a snapshot is open on it, by BEGIN or by an unfinished statement."""
         return self.raw.txn_state("main") != apsw.SQLITE_TXN_NONE
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Know the functions that the user has given since the last time."""
         given = self._functions.given
+        if given is self._given:
+            return
         for function in given[len(self._given) :]:
             function.register(self.raw)
         self._given = given

@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..coherence.names import fold
 from ..errors import ParameterError, SQLError
 from .failures import shorten
-from .statement import Kind, Statement, refuse_touching_ours
-
-#: PRAGMAs that tell about the file and take the name of a thing, or how many to tell.
-_TELLING = frozenset(
-    "table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check "
-    "integrity_check quick_check".split()
-)
-#: PRAGMAs that do something although they take no argument.
-_ACTING = frozenset("optimize incremental_vacuum wal_checkpoint shrink_memory".split())
-#: PRAGMAs with an argument that change the file, in a transaction like any other write.
-_WRITING = frozenset("user_version application_id".split())
+from .statement import WRITING_PRAGMAS, Kind, Statement, only_tells, refuse_touching_ours
 
 _CONTROL = "Use `with db.transaction():` for several statements, or `script` for a text of them."
 
@@ -46,7 +37,7 @@ def check_write(statement: Statement, *, in_transaction: bool) -> None:
         )
     if statement.kind in (Kind.READ, Kind.WRITE, Kind.SCHEMA):
         return
-    if statement.kind is Kind.PRAGMA and (_only_tells(statement) or statement.pragma[0].lower() in _WRITING):
+    if statement.kind is Kind.PRAGMA and (_only_tells(statement) or fold(statement.pragma[0]) in WRITING_PRAGMAS):
         return
     _refuse(statement)
 
@@ -74,8 +65,7 @@ def check_parameters(statement: Statement, parameters: tuple[Any, ...] | Mapping
 
 
 def _only_tells(statement: Statement) -> bool:
-    name, argument = statement.pragma[0].lower(), statement.pragma[1]
-    return name in _TELLING or (argument is None and name not in _ACTING)
+    return only_tells(*statement.pragma)
 
 
 def _refuse(statement: Statement) -> None:

@@ -11,7 +11,7 @@ import apsw
 
 from ..errors import ParameterError
 from .connection import Connection
-from .failures import shorten
+from .failures import shorten, translate
 from .statement import Action, Kind, Statement, judge_prepared
 
 
@@ -20,6 +20,7 @@ def run_script(connection: Connection, sql: str, judge: Callable[[Statement], No
 
     Later statements are compiled after earlier ones ran, so they may use what those made.
     """
+    connection.catch_up()
     actions: list[Action] = []
 
     def before(cursor: apsw.Cursor, text: str, bindings: object) -> bool:  # noqa: ARG001 - APSW's signature
@@ -41,6 +42,8 @@ def run_script(connection: Connection, sql: str, judge: Callable[[Statement], No
     try:
         for _ in cursor.execute(sql, can_cache=False):
             pass
+    except apsw.Error as error:
+        raise translate(error, connection.path, sql) from error
     finally:
         connection.watcher.actions = None
         cursor.close(True)

@@ -72,8 +72,24 @@ _DML = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
 Action = tuple[int, str | None, str | None, str | None, str | None]
 
 
+#: PRAGMAs that tell about the file and take the name of a thing, or how many to tell.
+_TELLING = frozenset(
+    "table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check "
+    "integrity_check quick_check".split()
+)
+#: PRAGMAs that do something although they take no argument.
+_ACTING = frozenset("optimize incremental_vacuum wal_checkpoint shrink_memory".split())
+#: PRAGMAs with an argument that change the file, in a transaction like any other write.
+WRITING_PRAGMAS = frozenset("user_version application_id".split())
+
+
+def only_tells(pragma: str, argument: str | None) -> bool:
+    """Whether a PRAGMA only tells something."""
+    return fold(pragma) in _TELLING or (argument is None and fold(pragma) not in _ACTING)
+
+
 class Watcher:
-    """The authorizer of one connection: allows all, and writes down what is asked for.
+    """The authorizer of one connection: writes down what is asked for, and allows all but PRAGMAs that set something up.
 
     ``recompiled`` turns True when a statement that reads our schema row is compiled, anew or again. SQLite compiles a
     statement again when the schema has changed, so as long as it stays False the schema is the one last looked at.
@@ -90,6 +106,8 @@ class Watcher:
             self.recompiled = True
         if self.actions is not None:
             self.actions.append((code, a, b, c, d))
+        if code == apsw.SQLITE_PRAGMA and not (only_tells(a or "", b) or fold(a or "") in WRITING_PRAGMAS):
+            return apsw.SQLITE_DENY  # SQLite carries many PRAGMAs out while it compiles them
         return apsw.SQLITE_OK
 
 
@@ -169,6 +187,8 @@ def _prepare(connection: apsw.Connection, watcher: Watcher, sql: str, report: _R
         cursor.execute(sql, _NULLS, can_cache=False)
     except apsw.ExecTraceAbort:
         pass
+    except apsw.AuthError:  # a PRAGMA that we denied: to be refused by its name
+        report.text, report.runs = sql, True
     finally:
         watcher.actions = None
         cursor.close(True)

@@ -78,15 +78,21 @@ class Store:
         self.writer = Writer(self._connect_to_write, self.settings.timeout)
         undo.callback(self.writer.close, 0.0)
         stamped = self.settings.coherence == "stamps"
-        if stamped:
-            self._verify_at_open()
         analyser = self._connect()
         undo.callback(analyser.close)
+        if stamped:
+            self._verify_at_open(analyser)
         self.statements = Statements(analyser, self.clock, self.functions, stamps=stamped)
 
     def _prepare_file(self) -> CommitClock:
         """Create or open the file in its mode, and the clock on a connection that stays."""
         connection = apsw.Connection(self.path, flags=self._flags(create=True))
+        if not self.writable and connection.readonly("main") and _wants_wal(connection):
+            connection.close()
+            raise NotWritableError(
+                f"{self.path} is in WAL mode, and its folder cannot be written, where SQLite would keep the WAL's index",
+                hint="Make the folder writable, or have its owner switch the file by `PRAGMA journal_mode = DELETE`.",
+            )
         try:
             for setting in pragmas.FILE:
                 setting(connection, self.settings)
@@ -109,17 +115,37 @@ class Store:
                     return clock
         return VersionClock(connection)
 
-    def _verify_at_open(self) -> None:
-        connection = self.writer.begin("verify the triggers")
+    def _verify_at_open(self, reader: Connection) -> None:
+        """Verify the triggers by reading; take the turn only to repair, so that a busy file opens too."""
+        reader.run("BEGIN")
         try:
-            verified = triggers.verify(connection.raw)
-            if self.clock.read() is None:  # hole 26: one commit, so that the clock proves something
-                connection.raw.execute("UPDATE _coeval_schema SET format = format")
+            sound = triggers.sound(reader.raw)
+        finally:
+            reader.run("COMMIT")
+        repaired = 0
+        if not sound:
+            connection = self.writer.begin("install the triggers")
+            try:
+                repaired = triggers.verify(connection.raw).repaired
+            except BaseException:
+                self.writer.rollback()
+                raise
+            self.writer.commit()
+        self._tell("verified", repaired=repaired)
+        if self.clock.read() is None:
+            self._start_clock()
+
+    def _start_clock(self) -> None:
+        """One commit, so that the clock proves something (hole 26); whoever holds the lock now does as well."""
+        connection = self.writer.try_begin("start the commit clock")
+        if connection is None:
+            return
+        try:
+            connection.run("UPDATE _coeval_schema SET format = format")
         except BaseException:
             self.writer.rollback()
             raise
         self.writer.commit()
-        self._tell("verified", repaired=verified.repaired)
 
     def verify(self) -> bool:
         """Verify and repair the triggers if the turn to write is free at this moment; True when done."""
@@ -231,6 +257,15 @@ class Store:
         if not self.writable:
             return apsw.SQLITE_OPEN_READONLY
         return apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+
+
+def _wants_wal(connection: apsw.Connection) -> bool:
+    """Whether reading fails because there is no place for the WAL's index."""
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+    except (apsw.ReadOnlyError, apsw.CantOpenError):
+        return True
+    return False
 
 
 def _look_at(path: str, settings: Settings) -> bool:

@@ -97,6 +97,19 @@ def verify(connection: apsw.Connection) -> Verified:
     return Verified(version, row[1], repaired, catalogue(connection))
 
 
+def sound(connection: apsw.Connection) -> bool:
+    """Whether `verify` would find nothing to do, in the present snapshot; found by reading alone."""
+    if _format(connection) != FORMAT or not OWN_TABLES <= {fold(r.name) for r in _relations(connection, ours=True)}:
+        return False
+    numbers = dict(_all(connection, "SELECT name, id FROM _coeval_tables"))
+    return (
+        connection.execute("SELECT version FROM _coeval_schema WHERE id = 1").get == schema_version(connection)
+        and numbers.keys() == {r.name for r in _relations(connection) if r.kind == "table"}
+        and {name: (table, sql) for name, table, sql in _our_triggers(connection)} == _expected(numbers)
+        and not _unstamped(connection, numbers)
+    )
+
+
 def remove(connection: apsw.Connection) -> list[str]:
     """Drop every trigger and table of ours, inside a write transaction; the names, in the order dropped."""
     names = [name for name, _, _ in _our_triggers(connection)]
@@ -188,11 +201,7 @@ def _all(connection: apsw.Connection, sql: str) -> list[Any]:
 
 
 def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
-    expected = {
-        trigger_name(event, number): (table, trigger_text(event, number, table))
-        for table, number in numbers.items()
-        for event in EVENTS
-    }
+    expected = _expected(numbers)
     changed = 0
     for name, table, sql in _our_triggers(connection):
         if expected.get(name) == (table, sql):
@@ -205,9 +214,22 @@ def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
     return changed + len(expected)
 
 
+def _expected(numbers: dict[str, int]) -> dict[str, tuple[str, str]]:
+    """Table and text of every trigger that has to be there, by its name."""
+    return {
+        trigger_name(event, number): (table, trigger_text(event, number, table))
+        for table, number in numbers.items()
+        for event in EVENTS
+    }
+
+
 def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
-    present = {scope for (scope,) in _all(connection, "SELECT id FROM _coeval_stamps")}
-    missing = {table_scope(number) for number in numbers.values()} - present
+    missing = _unstamped(connection, numbers)
     for scope in missing:
         connection.execute("INSERT INTO _coeval_stamps VALUES (?, random())", (scope,))
     return len(missing)
+
+
+def _unstamped(connection: apsw.Connection, numbers: dict[str, int]) -> set[int]:
+    present = {scope for (scope,) in _all(connection, "SELECT id FROM _coeval_stamps")}
+    return {table_scope(number) for number in numbers.values()} - present
