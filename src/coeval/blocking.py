@@ -71,14 +71,6 @@ class BlockingSource:
     async def renew(self, request: Request) -> Analysis:
         return self._store.renew(request.sql)
 
-    async def seen(self, scopes: tuple[Scope, ...]) -> Seen:
-        store = self._store
-        connection = store.readers.take()
-        try:
-            return connection.seen(scopes, store.clock)
-        finally:
-            store.readers.give_back(connection)
-
     async def rows(self, request: Request) -> Rows:
         store = self._store
         connection = store.readers.take()

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 import apsw
 
 from .blocking import BlockingSource, run
-from .cache.lookup import Request, read
+from .cache.entry import Entry
+from .cache.key import Key, quick_key
+from .cache.lookup import Request, compute, revalidate
 from .config import resolve
 from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
@@ -71,10 +73,19 @@ class Database(Reads, Writes):
     ) -> tuple[Any, ...]:  # the hit path of Reads.query, in place
         if into is None and current.get() is None:
             try:
-                entry = self._find((sql, params, tuple(map(type, params))))
-                if entry is not None and entry.mark == self._engine.now():
-                    entry.hits += 1
-                    return entry.rows
+                match params:
+                    case (value,):
+                        entry = self._find((sql, value, type(value)))
+                    case ():
+                        entry = self._find((sql,))
+                    case _:
+                        entry = self._find((sql, params, tuple(map(type, params))))
+                if entry is not None:
+                    if entry.mark == self._engine.now():
+                        entry.hits += 1
+                        return entry.rows
+                    if self._proved(entry):
+                        return entry.rows
             except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                 pass
         return Reads.query(self, sql, *params, into=into)
@@ -85,16 +96,42 @@ class Database(Reads, Writes):
         query = Reads.query
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
-        unit = joined(self._engine) if current.get() is not None else None
-        if unit is not None:
-            return unit._read(sql, params, limit)  # type: ignore[attr-defined, no-any-return]
+        if current.get() is not None:
+            unit = joined(self._engine)
+            if unit is not None:
+                return unit._read(sql, params, limit)  # type: ignore[attr-defined, no-any-return]
         engine = self._using()
-        wanted = request(sql, params, limit)
-        entry = engine.find(wanted.key)
-        if entry is not None and entry.mark is not None and entry.mark == engine.store().mark():
+        try:
+            found = self._kept(quick_key(sql, params, limit)) if limit is not None else None
+        except TypeError:  # an unhashable parameter
+            found = None
+        if found is None:
+            wanted = request(sql, params, limit)
+            found = self._kept(wanted.key)
+        return found if found is not None else engine.using(lambda store: self._read_from(store, wanted))
+
+    def _kept(self, key: Key) -> tuple[Row, ...] | None:
+        """The rows of a valid entry for ``key``; None where there is none."""
+        entry = self._find(key)
+        if entry is None:
+            return None
+        if entry.mark is not None and entry.mark == self._engine.store().mark():
             entry.hits += 1
             return entry.rows
-        return engine.using(lambda store: self._read_from(store, wanted))
+        return entry.rows if self._proved(entry) else None
+
+    def _proved(self, entry: Entry) -> bool:
+        """Whether ``entry``, which the commit clock does not vouch for, is valid by its stamps; else it is dropped."""
+        engine = self._engine
+        if entry.scopes is None:
+            return False
+        seen = engine.using(lambda store: store.seen(entry.scopes))
+        if revalidate(entry, seen):
+            engine.events.tell("revalidated")
+            return True
+        if seen.schema is not None:
+            engine.tier.drop(entry)
+        return False
 
     def _read_from(self, store: Store, wanted: Request) -> tuple[Row, ...]:
         engine, source = self._engine, BlockingSource(store)
@@ -102,7 +139,7 @@ class Database(Reads, Writes):
             run(source.plan(wanted))
             engine.events.tell("uncached")
             return run(source.rows(wanted))
-        return run(read(wanted, source, engine.tier, engine.events.tell))
+        return run(compute(wanted, source, engine.tier, engine.events.tell))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
         unit = joined(self._engine)
@@ -217,7 +254,7 @@ class Database(Reads, Writes):
                     "close() inside a transaction would wait for that transaction", hint="Close after its block."
                 )
             self._closed = True
-            self._find = _closed
+            self._find = _nothing
             self._engine.release()
 
     def __enter__(self) -> Self:
@@ -260,5 +297,5 @@ class Database(Reads, Writes):
         self._engine.events.tell("write")
 
 
-def _closed(key: object) -> None:
+def _nothing(key: object) -> None:
     """What a closed database finds."""

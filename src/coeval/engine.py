@@ -104,8 +104,7 @@ class Engine:
             try:
                 return work(store)
             except Retired:
-                if self._store is store:
-                    raise
+                self._replace(store)
 
     def acquire(self) -> None:
         self._users += 1
@@ -160,13 +159,17 @@ class Engine:
                 return
         except apsw.ConnectionClosedError:  # closed just now
             return
-        log.warning("%s was replaced by another file; it is opened anew", self.path)
+        self._replace(store)
+
+    def _replace(self, store: Store) -> None:
+        """``store`` is of a file that is no longer at the path: let it finish, and open the new one with the next call."""
         with self._lock:
             if self._store is not store:
                 return
+            log.warning("%s was replaced by another file; it is opened anew", self.path)
             self._detach()
+            self._retired.append(store)
         store.close(0.0)
-        self._retired.append(store)
 
     def before_fork(self) -> None:
         """Close every connection, so that the child inherits none, and hold new ones back until the fork is done.

@@ -32,7 +32,7 @@ class Events:
     def tell(self, name: str, **facts: Any) -> None:
         """``name`` happened. What a listener raises is logged and goes no further."""
         self.counts[name] += 1
-        if facts.get("repaired"):
+        if facts and facts.get("repaired"):
             self.counts["repaired"] += facts["repaired"]
         for listener in self._listeners:
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-from .cache.key import statement_key
+from .cache.key import PLAIN, statement_key
 from .cache.lookup import Request
 from .errors import ManyRowsError, NoRowError, ResultError
 from .rows import Row
@@ -28,7 +28,7 @@ def request(sql: str, params: tuple[Any, ...], limit: int | None = None) -> Requ
 def adapted(params: tuple[Any, ...]) -> tuple[Any, ...] | Mapping[str, Any]:
     """Values one by one, or the one dict of named ones, as SQLite takes them; raises ParameterError."""
     given: tuple[Any, ...] | Mapping[str, Any] = params
-    if len(params) == 1 and isinstance(params[0], Mapping):
+    if len(params) == 1 and type(params[0]) not in PLAIN and isinstance(params[0], Mapping):
         given = params[0]
     return adapt_parameters(given)
 

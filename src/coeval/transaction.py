@@ -106,12 +106,13 @@ class Transaction(Unit, Reads, Writes):
         self._engine.events.tell("uncached")
         return wanted
 
-    def refuse(self, sql: str, values: Sequence[Parameters]) -> None:
-        """Raise where ``sql`` cannot run so; before `begin` too."""
+    def refuse(self, sql: str, values: Sequence[Parameters]) -> Statement:
+        """Raise where ``sql`` cannot run so, once with each of ``values``; before `begin` too."""
         statement = self._compiled(sql)
         check_write(statement, in_transaction=self.active)
         for one in values:
             check_parameters(statement, one)
+        return statement
 
     def run(self, sql: str, parameters: Parameters) -> Result:
         """One statement; `Writes.execute` says the rest."""
@@ -163,8 +164,7 @@ class Transaction(Unit, Reads, Writes):
 
     def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
         self.ready()
-        self.refuse(sql, values)
-        statement = self._compiled(sql)
+        statement = self.refuse(sql, values)
         self._note(statement)
         return statement
 
@@ -178,6 +178,8 @@ class Transaction(Unit, Reads, Writes):
         """What ``sql`` is. After a change of the schema in this transaction only its own connection knows."""
         if self._schema_changed:
             return self.ready().compile(sql)
+        if self._connection is not None:
+            return self._store.statements.analyse(sql).statement
         return self._engine.using(lambda store: store.statements.analyse(sql)).statement
 
     def ready(self) -> Connection:

@@ -25,6 +25,10 @@ CREATE TABLE forgets (id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE
 CREATE TABLE falls (id INTEGER PRIMARY KEY, parent DEFAULT 9 REFERENCES parent ON DELETE SET DEFAULT);
 CREATE TABLE grandchild (id INTEGER PRIMARY KEY, dies REFERENCES dies ON DELETE CASCADE);
 CREATE TABLE tree (id INTEGER PRIMARY KEY, up REFERENCES tree ON DELETE CASCADE);
+CREATE TABLE mother (id INTEGER PRIMARY KEY);
+CREATE TABLE follows (id INTEGER PRIMARY KEY, mother REFERENCES mother ON UPDATE CASCADE);
+INSERT INTO mother VALUES (1), (2);
+INSERT INTO follows VALUES (1, 1), (2, 2);
 CREATE TABLE audit (what);
 CREATE TRIGGER noted AFTER UPDATE ON parent BEGIN INSERT INTO audit VALUES (NEW.id); END;
 INSERT INTO parent VALUES (1, 'one'), (2, 'two'), (9, 'nine');
@@ -67,7 +71,7 @@ WRITES = {
     "a trigger's write": ("UPDATE parent SET name = 'x' WHERE id = 1", "SELECT count(*) FROM audit"),
     "cascade": ("DELETE FROM parent WHERE id = 1", "SELECT id FROM dies ORDER BY id"),
     "cascade of a cascade": ("DELETE FROM parent WHERE id = 1", "SELECT id FROM grandchild ORDER BY id"),
-    "cascade of an update": ("UPDATE parent SET id = 5 WHERE id = 1", "SELECT parent FROM dies ORDER BY id"),
+    "cascade of an update": ("UPDATE mother SET id = 5 WHERE id = 1", "SELECT mother FROM follows ORDER BY id"),
     "cascade to nothing": ("DELETE FROM parent WHERE id = 1", "SELECT parent FROM forgets ORDER BY id"),
     "cascade to the default": ("DELETE FROM parent WHERE id = 1", "SELECT parent FROM falls ORDER BY id"),
     "cascade in one table": ("DELETE FROM tree WHERE id = 2", "SELECT id FROM tree ORDER BY id"),

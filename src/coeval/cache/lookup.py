@@ -1,7 +1,8 @@
 """The path of a read: an entry proved valid, or rows computed in a snapshot whose stamps were read first (laws 1, 2 and 3).
 
-Written once for blocking and asyncio callers, over the few calls of `Source` and `Reading`. A hit by the commit clock is found in
-plain code by the face, before any of this runs.
+A read is tried in this order: an entry whose mark is the commit clock's value (`valid_by_clock`, in place in the face, because it is the
+hit path); an entry that `revalidate` proves by stamps; `compute`. The flows are written once for blocking and asyncio callers, over
+the few calls of `Source` and `Reading`.
 
 Ring: flow.
 """
@@ -22,9 +23,9 @@ from .size import ENTRY, key_size, result_size
 Rows = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """One read: the statement, its adapted parameters, its key, and how many rows are wanted (None: all)."""
+    """One read: the statement, its adapted parameters, its key, and how many rows are wanted (None: all). Never changed."""
 
     sql: str
     parameters: tuple[Any, ...] | Mapping[str, Any]
@@ -62,9 +63,6 @@ class Source(Protocol):
     async def renew(self, request: Request) -> Plan:
         """The analysis for the schema as it is now, after the triggers were verified if that can be done at once."""
 
-    async def seen(self, scopes: tuple[Scope, ...]) -> Seen:
-        """Stamps of ``scopes`` in a new snapshot."""
-
     async def rows(self, request: Request) -> Rows:
         """The statement's rows in a new snapshot."""
 
@@ -87,20 +85,18 @@ class Tier(Protocol):
 Tell = Callable[..., None]
 
 
-async def read(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
-    """Rows as of a moment after this call began: from a valid entry, or computed and offered to ``tier``."""
-    entry = tier.find(request.key)
-    if entry is not None and entry.scopes is not None:
-        seen = await source.seen(entry.scopes)
-        if valid_by_stamps(entry, seen):
-            if seen.mark is not None:
-                entry.mark = seen.mark
-            tell("revalidated")
-            return entry.rows
-    return await _compute(request, source, tier, tell)
+def revalidate(entry: Entry, seen: Seen) -> bool:
+    """Whether ``entry`` is valid in a snapshot that was opened after the call began; if so it is marked with that."""
+    if not valid_by_stamps(entry, seen):
+        return False
+    if seen.mark is not None:
+        entry.mark = seen.mark
+    entry.passed = -1  # it was of use: the tier's hand spares it
+    return True
 
 
-async def _compute(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
+async def compute(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
+    """Rows as of a moment after this call began, offered to ``tier`` with the stamps that were read before them."""
     epoch = tier.epoch
     plan = await source.plan(request)
     for again in (True, False):

@@ -5,6 +5,7 @@ Ring: policy.
 
 from __future__ import annotations
 
+from itertools import chain
 from sys import getsizeof
 from typing import Any
 
@@ -19,7 +20,7 @@ def result_size(rows: tuple[tuple[Any, ...], ...]) -> int:
     """Bytes of ``rows``: the tuple, its rows, and their values. Shared small integers are counted too."""
     count = len(rows)
     if count <= SAMPLE:
-        return getsizeof(rows) + sum(map(row_size, rows))
+        return getsizeof(rows) + sum(map(getsizeof, rows)) + sum(map(getsizeof, chain.from_iterable(rows)))
     step = count / SAMPLE
     sample = sum(row_size(rows[int(i * step)]) for i in range(SAMPLE))
     return getsizeof(rows) + sample * count // SAMPLE

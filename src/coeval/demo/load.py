@@ -193,9 +193,11 @@ async def _balanced(url: str, visitors: list[_Visitor], workers: int) -> list[_V
     """The same visitors spread evenly over the workers.
 
     Which worker takes a connection is up to the kernel, and a connection stays where it is: 12 visitors at one worker
-    and 4 at the other would measure luck. Those above the even share hang up and call again, a bounded number of times.
+    and 4 at the other would measure luck, and a worker that is still starting has none. Those above the even share
+    hang up and call again, for a bounded time.
     """
-    for _ in range(50):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         count = Counter(worker for _, worker in visitors)
         share = -(-len(visitors) // workers)
         crowded = {worker for worker, number in count.items() if number > share}
@@ -203,5 +205,6 @@ async def _balanced(url: str, visitors: list[_Visitor], workers: int) -> list[_V
             break
         position = next(i for i, (_, worker) in enumerate(visitors) if worker in crowded)
         await visitors[position][0].close()
+        await asyncio.sleep(0.01)
         visitors[position] = await _connect(url)
     return visitors

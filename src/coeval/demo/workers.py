@@ -23,7 +23,9 @@ HOST = "127.0.0.1"
 def main() -> None:
     """Serves until the input ends or a signal comes."""
     port, workers, application = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio switches Nagle's algorithm off only where it is: without it every answer
+    # in two pieces waits 40 ms for the acknowledgement of the first.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((HOST, port))
     listener.set_inheritable(True)

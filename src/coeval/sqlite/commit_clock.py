@@ -33,6 +33,7 @@ from ..coherence.stamps import Mark
 HEADER = 48
 VERSION_WORD = (3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")
 SALTS = slice(32, 40)
+NO_SALTS = bytes(8)
 REGION = 32768  #: bytes of WAL-index that SQLite maps at a time
 
 _XSHMMAP = 13  # in sqlite3_io_methods: iVersion, then 12 methods, then xShmMap
@@ -99,7 +100,8 @@ class VersionClock:
         return self._name + int(version).to_bytes(8, "little", signed=True)
 
     def moved(self) -> bool:
-        return has_moved(self._connection)
+        with self._lock:
+            return has_moved(self._connection)
 
     def close(self) -> None:
         with self._lock:
@@ -118,7 +120,7 @@ def has_moved(connection: apsw.Connection) -> bool:
 
 
 def _proves(header: bytes) -> bool:
-    return header[:4] in VERSION_WORD and any(header[SALTS])
+    return header[:4] in VERSION_WORD and header[SALTS] != NO_SALTS
 
 
 def _map_header(connection: apsw.Connection) -> memoryview:

@@ -54,6 +54,7 @@ class Connection:
         self._stamped = settings.coherence == "stamps"
         self._convert = settings.convert
         self._cursor = self.raw.cursor()
+        self._control = self.raw.cursor().execute
         self._version = -1  # of the schema, when last looked at
 
     def close(self) -> None:
@@ -71,26 +72,28 @@ class Connection:
             schema, stamps = self._stamps(scopes or ()) if self._stamped else (schema_version(self.raw), ())
         except apsw.Error as error:
             raise translate(error, self.path) from error
-        return Seen(schema, stamps, before if before is not None and clock.read() == before else None)
+        return Seen(schema, stamps, before if before is not None and clock.raw() == before else None)
 
     def _stamps(self, scopes: tuple[Scope, ...]) -> tuple[Stamp, tuple[Stamp, ...]]:
         sql = _stamps_sql(len(scopes))
         try:
-            row: tuple[Any, ...] = self._cursor.execute(sql, scopes).fetchall()[0]
+            row: tuple[Any, ...] | None = self._cursor.execute(sql, scopes).get
             if self.watcher.recompiled:
                 row = self._look_at_schema(sql, scopes)
         except apsw.SQLError:  # our tables are gone
             self.watcher.recompiled = True
+            row = None
+        if row is None:
             return None, (None,) * len(scopes)
         return (row[1] if row[0] == self._version else None), row[2:]
 
-    def _look_at_schema(self, sql: str, scopes: tuple[Scope, ...]) -> tuple[Any, ...]:
+    def _look_at_schema(self, sql: str, scopes: tuple[Scope, ...]) -> tuple[Any, ...] | None:
         """The stamps' statement was compiled anew: read the schema's version in one snapshot with the stamps."""
         alone = not self.raw.in_transaction
         if alone:
             self._cursor.execute("BEGIN")
         try:
-            row: tuple[Any, ...] = self._cursor.execute(sql, scopes).fetchall()[0]
+            row: tuple[Any, ...] | None = self._cursor.execute(sql, scopes).get
             self._version = schema_version(self.raw)
             self.watcher.recompiled = False
         finally:
@@ -166,19 +169,16 @@ class Connection:
     def run(self, sql: str) -> None:
         """Run one of our own statements, such as BEGIN."""
         try:
-            self.raw.execute(sql)
+            self._control(sql)
         except apsw.Error as error:
             raise translate(error, self.path, sql) from error
 
 
 @lru_cache(maxsize=256)
 def _stamps_sql(count: int) -> str:
-    """Scalar subqueries: an absent row is NULL, and each costs one look-up by primary key. Another format is as good as absent."""
+    """One look-up by primary key for each; an absent stamp is NULL. A schema row of another format is as good as absent."""
     stamps = "".join(f", (SELECT stamp FROM _coeval_stamps WHERE id = ?{i})" for i in range(1, count + 1))
-    return (
-        f"SELECT (SELECT version FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}), "
-        f"(SELECT stamp FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}){stamps}"
-    )
+    return f"SELECT version, stamp{stamps} FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}"
 
 
 @lru_cache(maxsize=4096)

@@ -57,7 +57,12 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
             return errors.ParameterError(
                 f"A text, blob or row is too large for SQLite: {said}{where}", hint="The limit is a billion bytes."
             )
-        case apsw.SQLError() | apsw.MismatchError() | apsw.AuthError():
+        case apsw.AuthError():  # of all statements only PRAGMAs are denied, by sqlite/statement.py
+            return errors.SQLError(
+                f"A PRAGMA would set up one connection of several, or change what stamps rest on{where}",
+                hint="Use a setting of coeval.open, or set it on every connection with `on_connect`.",
+            )
+        case apsw.SQLError() | apsw.MismatchError():
             return errors.SQLError(f"{said}{where}", hint="Mend the statement.")
         case _:
             return errors.StoreError(f"{type(error).__name__}: {said}{where}", hint="See the error this one came from.")

@@ -85,7 +85,7 @@ class Gate:
             place.result(timeout)
         except BaseException as error:  # a time-out, or the waiting thread was interrupted
             with self._lock:
-                passed = place.done()
+                passed = place not in self._waiting  # the turn is ours, though the future may not have told it yet
                 if not passed:
                     self._waiting.remove(place)
                 said = self._described()

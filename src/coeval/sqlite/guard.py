@@ -40,6 +40,7 @@ __all__ = [
     "refuse_network",
     "unwatch",
     "watch",
+    "watchers",
 ]
 
 
@@ -86,6 +87,12 @@ def watch(path: str) -> Identity:
         else:
             _state.watched[identity] = _Watched(os.path.realpath(path), 1)
     return identity
+
+
+def watchers(identity: Identity) -> int:
+    """How many `watch` calls are in force for a file."""
+    entry = _state.watched.get(identity)
+    return 0 if entry is None else entry.times
 
 
 def unwatch(identity: Identity) -> None:

@@ -44,6 +44,8 @@ def check_write(statement: Statement, *, in_transaction: bool) -> None:
 
 def check_parameters(statement: Statement, parameters: tuple[Any, ...] | Mapping[str, Any]) -> None:
     """One value for each placeholder, by name or by place."""
+    if type(parameters) is tuple and len(parameters) == statement.count:
+        return
     if isinstance(parameters, Mapping):
         if None in statement.names:
             raise ParameterError(

@@ -29,21 +29,15 @@ from .triggers import catalogue
 MOST = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """A statement, its read set, and the schema that both hold for; ``schema`` None: for no schema that is verified."""
 
     statement: Statement
     read_set: ReadSet
     schema: Stamp
-
-    @property
-    def cacheable(self) -> bool:
-        return self.schema is not None and not self.read_set.reasons
-
-    @property
-    def scopes(self) -> tuple[Scope, ...] | None:
-        return self.read_set.scopes
+    cacheable: bool
+    scopes: tuple[Scope, ...] | None
 
 
 class Statements:
@@ -83,7 +77,8 @@ class Statements:
             try:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
-                analysis = Analysis(statement, self._judge(statement, schema), schema)
+                found = self._judge(statement, schema)
+                analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
             finally:
                 self._connection.run("COMMIT")
             if len(self._known) >= MOST:

@@ -18,7 +18,8 @@ from contextlib import ExitStack, suppress
 
 import apsw
 
-from ..coherence.stamps import Mark
+from ..coherence.scopes import Scope
+from ..coherence.stamps import Mark, Seen
 from ..config import Settings
 from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableError, OpenError
 from ..streams import RowStream
@@ -27,7 +28,7 @@ from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
 from .failures import translate
 from .functions import Functions
-from .readers import Readers
+from .readers import Readers, Retired
 from .statements import Analysis, Statements
 from .writer import Writer
 
@@ -48,6 +49,7 @@ class Store:
         self.settings = settings
         self.functions = functions
         self._tell = tell
+        self._finished = False
         self._streams: weakref.WeakSet[RowStream] = weakref.WeakSet()
         self.writable = _look_at(path, settings)
         there = os.path.exists(path)
@@ -57,7 +59,8 @@ class Store:
         with ExitStack() as undo:
             if there:
                 self._watch(undo)  # before looking, so that nobody slips in between
-            guard.refuse_descriptors(path)
+            if not there or guard.watchers(self.identity) == 1:  # else a store of ours is still being closed
+                guard.refuse_descriptors(path)
             try:
                 self._open(undo, there)
             except apsw.Error as error:
@@ -185,6 +188,14 @@ class Store:
             self.statements.latest = verified.stamp
             self._tell("verified", repaired=verified.repaired)
 
+    def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
+        """Stamps of ``scopes`` in a new snapshot."""
+        connection = self.readers.take()
+        try:
+            return connection.seen(scopes, self.clock)
+        finally:
+            self.readers.give_back(connection)
+
     def moved(self) -> bool:
         """True when the path leads elsewhere by now (hole 9)."""
         return self.clock.moved()
@@ -206,7 +217,6 @@ class Store:
 
         Those that others still use then are closed when they let go of them: transactions and snapshots that are open go on.
         """
-        guard.unwatch(self.identity)
         for stream in list(self._streams):
             with suppress(ValueError):  # another thread is just taking a row; the reader is closed after it
                 stream.cut()
@@ -218,8 +228,11 @@ class Store:
         """After `close`: True when nothing is open any more. Analyses and clock serve the units still open, and go last."""
         if not (self.readers.gone and self.writer.gone):
             return False
-        self.statements.close()
-        self.clock.close()
+        if not self._finished:
+            self._finished = True
+            self.statements.close()
+            self.clock.close()
+            guard.unwatch(self.identity)
         return True
 
     def quieten(self, timeout: float) -> bool:
@@ -234,7 +247,6 @@ class Store:
                 self.writer.gate.leave()
                 return False
             time.sleep(0.001)
-        guard.unwatch(self.identity)
         self.writer.close_in_turn()
         return self.finished()
 
@@ -243,7 +255,15 @@ class Store:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def _connect(self) -> Connection:
-        return Connection(self.path, self.settings, self.functions, flags=self._flags())
+        connection = Connection(self.path, self.settings, self.functions, flags=self._flags())
+        status = os.stat(self.path)
+        if (
+            status.st_dev,
+            status.st_ino,
+        ) != self.identity:  # it may be open on the new file, where this store is of the old
+            connection.close()
+            raise Retired
+        return connection
 
     def _connect_to_write(self) -> Connection:
         if not self.writable:

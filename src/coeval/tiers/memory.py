@@ -60,6 +60,12 @@ class MemoryTier:
                 self.evictions += 1
             return True
 
+    def drop(self, entry: Entry) -> None:
+        """Forget ``entry``, which stamps have disproved: they never repeat, so it will not be valid again."""
+        with self._lock:
+            if self._entries.get(entry.key) is entry:
+                self._forget(entry)
+
     def clear(self) -> None:
         """Forget every entry; results under way are not kept."""
         with self._lock:
