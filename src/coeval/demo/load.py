@@ -32,7 +32,7 @@ class Plan:
 
     seconds: float
     requests: int = 100_000
-    visitors: int = 16
+    visitors: int = 8
     workers: int = 2
     write_share: float = 0.03
     foreign_every: int = 250

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from ..coherence.names import fold
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen, Stamp
 from ..config import Settings
@@ -31,12 +32,28 @@ from .triggers import FORMAT, schema_version
 Parameters = tuple[Any, ...] | Mapping[str, Any]
 
 
+class Hooked(apsw.Connection):
+    """The connection that on_connect gets. It notes collations, because SQLite does not tell that one of its own was replaced."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.collations: set[str] = set()
+
+    def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
+        """As APSW's."""
+        self.collations.add(fold(name))
+        super().create_collation(name, callback)
+
+    createcollation = create_collation
+
+
 class Connection:
     """A connection to the store's file, for one thread at a time."""
 
     def __init__(self, path: str, settings: Settings, functions: Functions, *, flags: int) -> None:
         """Opens ``path`` with SQLite's open ``flags`` and applies every setting. Raises apsw.Error."""
-        self.raw = apsw.Connection(path, flags=flags, statementcachesize=256)
+        kind = apsw.Connection if settings.on_connect is None else Hooked
+        self.raw = kind(path, flags=flags, statementcachesize=256)
         try:
             for setting in pragmas.EVERY:
                 setting(self.raw, settings)
@@ -177,8 +194,8 @@ class Connection:
 @lru_cache(maxsize=256)
 def _stamps_sql(count: int) -> str:
     """One look-up by primary key for each; an absent stamp is NULL. A schema row of another format is as good as absent."""
-    stamps = "".join(f", (SELECT stamp FROM _coeval_stamps WHERE id = ?{i})" for i in range(1, count + 1))
-    return f"SELECT version, stamp{stamps} FROM _coeval_schema WHERE id = 1 AND format = {FORMAT}"
+    stamps = "".join(f", (SELECT stamp FROM main._coeval_stamps WHERE id = ?{i})" for i in range(1, count + 1))
+    return f"SELECT version, stamp{stamps} FROM main._coeval_schema WHERE id = 1 AND format = {FORMAT}"
 
 
 @lru_cache(maxsize=4096)

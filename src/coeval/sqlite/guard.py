@@ -83,6 +83,13 @@ def watch(path: str) -> Identity:
     with _state.lock:
         _install()
         if identity in _state.watched:
+            known = _state.watched[identity].path
+            if known != os.path.realpath(path) and os.path.exists(known) and os.path.samefile(known, path):
+                raise SecondLibraryError(
+                    f"{path} and {known} are two names of one file, which is open in this process by the other; SQLite "
+                    "would keep two write-ahead logs for it",
+                    hint="Open it by one name everywhere.",
+                )
             _state.watched[identity].times += 1
         else:
             _state.watched[identity] = _Watched(os.path.realpath(path), 1)

@@ -19,7 +19,7 @@ from ..coherence.read_set import Catalogue, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
 from .commit_clock import CommitClock
-from .connection import Connection
+from .connection import Connection, Hooked
 from .functions import Functions, Repertoire
 from .readers import Retired
 from .statement import Kind, Statement, check_text
@@ -55,6 +55,7 @@ class Statements:
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
         self._hooked = _hooked(connection.raw)
+        self._collations = _foreign_collations(connection.raw)
         self.unfit = _unfit(connection.raw)
 
     def analyse(self, sql: str) -> Analysis:
@@ -122,7 +123,7 @@ class Statements:
         """Collations of the user are code of this process; the authorizer does not report them, so their names are looked for."""
         text = fold(statement.sql)
         tables = {fold(read.table) for read in statement.reads}
-        for name in self._functions.collations | _foreign_collations(self._connection.raw):
+        for name in self._functions.collations | self._collations:
             used = name in text
             if not used and tables:
                 rows = self._connection.raw.execute(
@@ -149,7 +150,9 @@ def _hooked(connection: apsw.Connection) -> frozenset[str]:
 
 
 def _foreign_collations(connection: apsw.Connection) -> frozenset[str]:
-    return frozenset(fold(name) for _, name in connection.execute("PRAGMA collation_list")) - _SQLITE_COLLATIONS
+    """Collations that are not SQLite's own, and those of its own that ``on_connect`` replaced."""
+    listed = frozenset(fold(name) for _, name in connection.execute("PRAGMA collation_list")) - _SQLITE_COLLATIONS
+    return listed | connection.collations if isinstance(connection, Hooked) else listed
 
 
 _SQLITE_COLLATIONS = frozenset({"binary", "nocase", "rtrim"})

@@ -33,10 +33,10 @@ FORMAT = 1
 EVENTS = ("insert", "update", "delete")
 
 _TABLES = (
-    """CREATE TABLE IF NOT EXISTS _coeval_schema(
+    """CREATE TABLE IF NOT EXISTS main._coeval_schema(
   id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, version INTEGER NOT NULL, stamp INTEGER NOT NULL)""",
-    "CREATE TABLE IF NOT EXISTS _coeval_tables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    "CREATE TABLE IF NOT EXISTS _coeval_stamps(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS main._coeval_tables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS main._coeval_stamps(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL)",
 )
 
 #: Exactly the names that we give, and no user's table that happens to begin alike (hole 28).
@@ -89,11 +89,11 @@ def verify(connection: apsw.Connection) -> Verified:
     numbers, repaired = _number(connection, [r.name for r in tables])
     repaired += _triggers(connection, numbers)
     repaired += _stamps(connection, numbers)
-    row = connection.execute("SELECT version, stamp FROM _coeval_schema WHERE id = 1").get
+    row = connection.execute("SELECT version, stamp FROM main._coeval_schema WHERE id = 1").get
     if row is None or repaired or row[0] != version or schema_version(connection) != version:
         version = schema_version(connection)
-        connection.execute("INSERT OR REPLACE INTO _coeval_schema VALUES (1, ?, ?, random())", (FORMAT, version))
-        row = connection.execute("SELECT version, stamp FROM _coeval_schema WHERE id = 1").get
+        connection.execute("INSERT OR REPLACE INTO main._coeval_schema VALUES (1, ?, ?, random())", (FORMAT, version))
+        row = connection.execute("SELECT version, stamp FROM main._coeval_schema WHERE id = 1").get
     return Verified(version, row[1], repaired, catalogue(connection))
 
 
@@ -101,9 +101,9 @@ def sound(connection: apsw.Connection) -> bool:
     """Whether `verify` would find nothing to do, in the present snapshot; found by reading alone."""
     if _format(connection) != FORMAT or not OWN_TABLES <= {fold(r.name) for r in _relations(connection, ours=True)}:
         return False
-    numbers = dict(_all(connection, "SELECT name, id FROM _coeval_tables"))
+    numbers = dict(_all(connection, "SELECT name, id FROM main._coeval_tables"))
     return (
-        connection.execute("SELECT version FROM _coeval_schema WHERE id = 1").get == schema_version(connection)
+        connection.execute("SELECT version FROM main._coeval_schema WHERE id = 1").get == schema_version(connection)
         and numbers.keys() == {r.name for r in _relations(connection) if r.kind == "table"}
         and {name: (table, sql) for name, table, sql in _our_triggers(connection)} == _expected(numbers)
         and not _unstamped(connection, numbers)
@@ -114,10 +114,10 @@ def remove(connection: apsw.Connection) -> list[str]:
     """Drop every trigger and table of ours, inside a write transaction; the names, in the order dropped."""
     names = [name for name, _, _ in _our_triggers(connection)]
     for name in names:
-        connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(f"DROP TRIGGER main.{name}")
     present = {fold(r.name) for r in _relations(connection, ours=True)}
     for name in sorted(OWN_TABLES & present):
-        connection.execute(f"DROP TABLE {name}")
+        connection.execute(f"DROP TABLE main.{name}")
         names.append(name)
     return names
 
@@ -131,7 +131,7 @@ def catalogue(connection: apsw.Connection) -> Catalogue:
     """What every name of the main schema means, in the present snapshot. Tables have numbers where they have stamps."""
     relations = {fold(r.name): r for r in _relations(connection, ours=True)}
     if "_coeval_tables" in relations:
-        for number, name in _all(connection, "SELECT id, name FROM _coeval_tables"):
+        for number, name in _all(connection, "SELECT id, name FROM main._coeval_tables"):
             known = relations.get(fold(name))
             if known is not None and known.kind == "table":
                 relations[fold(name)] = known._replace(number=number)
@@ -150,7 +150,7 @@ def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation
     if any(kind == "virtual" for _, kind in rows):
         loaded = _modules(connection)
         made = connection.execute(
-            "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
+            "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
         )
         for name, sql in made:
             found = _MODULE.search(sql)
@@ -169,30 +169,30 @@ def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation
 
 
 def _format(connection: apsw.Connection) -> int:
-    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = '_coeval_schema'").get is None:
+    if connection.execute("SELECT 1 FROM main.sqlite_schema WHERE name = '_coeval_schema'").get is None:
         return 0
-    row = connection.execute("SELECT format FROM _coeval_schema WHERE id = 1").get
+    row = connection.execute("SELECT format FROM main._coeval_schema WHERE id = 1").get
     return 0 if row is None else int(row)
 
 
 def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, int], int]:
     """Each table's number; how many had to be changed. A dropped table's number goes, a new one gets the next."""
-    known = {name: number for number, name in _all(connection, "SELECT id, name FROM _coeval_tables")}
+    known = {name: number for number, name in _all(connection, "SELECT id, name FROM main._coeval_tables")}
     changed = 0
     for name in known.keys() - set(names):
-        connection.execute("DELETE FROM _coeval_stamps WHERE id = ?", (table_scope(known[name]),))
-        connection.execute("DELETE FROM _coeval_tables WHERE id = ?", (known.pop(name),))
+        connection.execute("DELETE FROM main._coeval_stamps WHERE id = ?", (table_scope(known[name]),))
+        connection.execute("DELETE FROM main._coeval_tables WHERE id = ?", (known.pop(name),))
         changed += 1
     for name in names:
         if name not in known:
-            connection.execute("INSERT INTO _coeval_tables(name) VALUES (?)", (name,))
+            connection.execute("INSERT INTO main._coeval_tables(name) VALUES (?)", (name,))
             known[name] = connection.last_insert_rowid()
             changed += 1
     return known, changed
 
 
 def _our_triggers(connection: apsw.Connection) -> list[tuple[str, str, str]]:
-    rows = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'"
+    rows = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'"
     return [row for row in _all(connection, rows) if _TRIGGER_NAME.fullmatch(row[0])]
 
 
@@ -207,10 +207,10 @@ def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
         if expected.get(name) == (table, sql):
             del expected[name]
         else:
-            connection.execute(f"DROP TRIGGER {name}")
+            connection.execute(f"DROP TRIGGER main.{name}")
             changed += 1
-    for _, sql in expected.values():
-        connection.execute(sql)
+    for _, sql in expected.values():  # a temporary object of on_connect may hide the table from an unqualified name
+        connection.execute(sql.replace("CREATE TRIGGER ", "CREATE TRIGGER main.", 1))
     return changed + len(expected)
 
 
@@ -226,10 +226,10 @@ def _expected(numbers: dict[str, int]) -> dict[str, tuple[str, str]]:
 def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
     missing = _unstamped(connection, numbers)
     for scope in missing:
-        connection.execute("INSERT INTO _coeval_stamps VALUES (?, random())", (scope,))
+        connection.execute("INSERT INTO main._coeval_stamps VALUES (?, random())", (scope,))
     return len(missing)
 
 
 def _unstamped(connection: apsw.Connection, numbers: dict[str, int]) -> set[int]:
-    present = {scope for (scope,) in _all(connection, "SELECT id FROM _coeval_stamps")}
+    present = {scope for (scope,) in _all(connection, "SELECT id FROM main._coeval_stamps")}
     return {table_scope(number) for number in numbers.values()} - present
