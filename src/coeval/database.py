@@ -26,7 +26,6 @@ from .rows import Result, Row
 from .snapshot import Snapshot
 from .sqlite.failures import translate
 from .sqlite.functions import Function
-from .sqlite.restore import restore
 from .sqlite.statement import Kind
 from .streams import RowStream
 from .transaction import Savepoint, Transaction
@@ -213,6 +212,8 @@ class Database(Reads, Writes):
         unless it is true of them. Takes the turn. Raises OpenError, NotADatabaseError, DamagedError where ``source`` is unfit, before
         anything is touched.
         """
+        from .sqlite.restore import restore
+
         path = os.fspath(source)
         stamps = self._engine.settings.coherence == "stamps"
         self._alone("restore", lambda connection: restore(connection, path, self._engine.path, stamps=stamps))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -230,6 +229,8 @@ class Engine:
     def remove_private(self) -> None:
         """Remove the folder of a ``:memory:`` database, in the process that made it."""
         if self._private and self._owner == os.getpid():
+            import shutil
+
             shutil.rmtree(self._private, ignore_errors=True)
 
 
@@ -237,7 +238,7 @@ def engine_for(path: str, settings: Settings) -> Engine:
     """The engine of ``path``, shared with whoever has it open in this process; raises ConfigError where settings conflict."""
     private = None
     if path == ":memory:":
-        import tempfile  # for this alone, and `import coeval` has to be quick
+        import tempfile
 
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")

@@ -26,6 +26,8 @@
         └── StorageError         reading or writing the file failed
 
 A message says what happened and to what; ``hint`` says what to do, and ``str(error)`` shows both.
+
+Ring: policy.
 """
 
 from __future__ import annotations

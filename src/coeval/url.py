@@ -8,7 +8,6 @@ Ring: policy.
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from coeval.errors import ConfigError
 
@@ -33,7 +32,7 @@ def locate(path: object) -> tuple[str, dict[str, str]]:
                 f"the URL 'sqlite:{text}' has no three slashes before its path",
                 hint="Write sqlite:///relative.db, or sqlite:////absolute/path.db with four.",
             )
-        text = unquote(text[3:], errors="surrogateescape")
+        text = _decoded(text[3:], "surrogateescape")
     elif text[:5].lower() == "file:":
         raise ConfigError(
             "a file: URI is SQLite's own notation, and its parameters would go around Coeval's settings",
@@ -56,8 +55,14 @@ def _parameters(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
-        name = unquote(name)
+        name = _decoded(name)
         if name in found:
             raise ConfigError(f"the URL gives {name} twice", hint="Keep one of them.")
-        found[name] = unquote(value)
+        found[name] = _decoded(value)
     return found
+
+
+def _decoded(text: str, errors: str = "replace") -> str:
+    from urllib.parse import unquote  # only URLs need it, and every program waits for imports
+
+    return unquote(text, errors=errors)

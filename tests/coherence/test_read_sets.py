@@ -50,7 +50,7 @@ READS = [
     ("SELECT x FROM a EXCEPT SELECT x FROM b", "a b"),
     ("SELECT x FROM a INTERSECT SELECT x FROM b", "a b"),
     ("SELECT x FROM a ORDER BY (SELECT min(x) FROM b WHERE b.x <> a.x), x DESC", "a"),
-    ("SELECT x FROM a LIMIT (SELECT max(x) % 2 FROM b)", "a b"),
+    ("SELECT x FROM a LIMIT (SELECT coalesce(max(x), 0) % 2 FROM b)", "a b"),
     ("SELECT x FROM a LIMIT 1 OFFSET (SELECT count(*) = 2 FROM b)", "a b"),
     ("VALUES ((SELECT max(x) FROM a)), ((SELECT max(x) FROM b))", "a b"),
     ("SELECT CASE WHEN (SELECT x FROM b WHERE id = 1) = 10 THEN 'old' ELSE (SELECT max(x) FROM c) END", "b"),
@@ -78,7 +78,7 @@ READS = [
     ("SELECT max(id) FROM a NOT INDEXED", "a"),
     ("SELECT json_group_array(x) FROM a", "a"),
     ("SELECT value FROM a, json_each('[' || x || ']')", "a"),
-    ("SELECT key FROM json_each((SELECT json_object(max(x) || '', 1) FROM b))", "b"),
+    ("SELECT key FROM json_each((SELECT json_object(coalesce(max(x), '') || '', 1) FROM b))", "b"),
     ("SELECT value FROM json_tree((SELECT json_array(max(x)) FROM b))", "b"),
 ]
 

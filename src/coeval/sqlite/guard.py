@@ -24,7 +24,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from coeval.errors import NetworkFileSystemError, SecondLibraryError
 
@@ -169,6 +168,8 @@ def _uri_path(name: bytes) -> bytes | None:
 
     The hook does not learn whether the URI will be used as one, and some builds always do: it is taken for one.
     """
+    from urllib.parse import unquote_to_bytes  # only a few programs write URIs, and every one waits for imports
+
     if not name.startswith(b"file:"):
         return None
     location, _, query = name[5:].partition(b"#")[0].partition(b"?")
