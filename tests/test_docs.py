@@ -62,7 +62,7 @@ def public_names() -> list[str]:
 
 def settings() -> list[str]:
     """The settings of an open database."""
-    return [field.name for field in dataclasses.fields(Settings)]
+    return [field.name for field in dataclasses.fields(Settings) if field.metadata]
 
 
 def error_classes() -> list[str]:
