@@ -1,5 +1,7 @@
 """The error tree: drawn as it is, each with its cure, and whole after a trip to another process."""
 
+# ruff: noqa: S301 - what is loaded was made a line before
+
 from __future__ import annotations
 
 import copy
@@ -17,7 +19,8 @@ ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issu
 
 def drawn():
     """The tree in the module's docstring: each class's name and its parent's."""
-    found, path = {}, []
+    found: dict[str, str | None] = {}
+    path: list[str] = []
     for line in errors.__doc__.splitlines():
         match = re.match(r"    ((?:[│├└─ ]{4})*)([A-Z]\w+Error|Error)\b", line)
         if match:
@@ -71,7 +74,9 @@ def test_str_shows_the_hint(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *(lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in range(6))])
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, *(lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in range(6))]
+)
 def test_it_survives_pickling(kind, again):
     """A worker's error arrives as it was, with its hint."""
     error = again(kind("it broke", hint="mend it"))

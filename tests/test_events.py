@@ -1,5 +1,7 @@
 """Events: what is told, when, to whom, and that a listener can spoil nothing."""
 
+# ruff: noqa: ARG005, PT012 - a listener takes what it is given; a block that is to be undone has several statements
+
 from __future__ import annotations
 
 import dataclasses

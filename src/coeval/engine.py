@@ -178,23 +178,23 @@ class Engine:
         thread itself, nothing is closed, and the child refuses to open the file.
         """
         self._lock.acquire()
-        store = self._store
-        if store is None:
-            return
-        self._store = None
-        if joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK):
-            self._detach()
-        else:
-            self._store = store
+        store, self._store = self._store, None
+        if store is not None:
+            if joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK):
+                self._detach()
+            else:
+                self._store = store
+        self.tier.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on; what was closed opens with the next call."""
+        self.tier.after_fork_in_parent()
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Touch nothing of the parent's; open with the next call."""
         self._lock = threading.RLock()
-        self.tier.after_fork()
+        self.tier.after_fork_in_child()
         if self._store is not None:
             self._store.abandon()
             self._detach()
@@ -231,6 +231,7 @@ class Engine:
         if self._private and self._owner == os.getpid():
             import shutil
 
+            atexit.unregister(self.remove_private)
             shutil.rmtree(self._private, ignore_errors=True)
 
 

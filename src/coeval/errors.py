@@ -9,14 +9,14 @@
     │   └── SecondLibraryError   another SQLite in this process has the file open (law 8)
     ├── UsageError               the call is wrong; nothing was run
     │   ├── SQLError             the statement cannot be compiled, or is not one for this call
-    │   ├── ParameterError       parameters and placeholders differ, or SQLite cannot hold a value
+    │   ├── ParameterError       parameters and placeholders differ, or SQLite cannot hold a value   (ValueError)
     │   ├── ColumnError          a row has no such column, or more than one                       (LookupError)
     │   ├── ClosedError          the database, transaction or snapshot is closed
     │   └── ReentryError         the call would wait for its own caller
     ├── ResultError              the statement ran, and its result is not what was asked for
     │   ├── NoRowError           one row was asked for and there is none
     │   ├── ManyRowsError        one row was asked for and there are more
-    │   └── ConversionError      a value does not fit the declared column type or the ``into`` type
+    │   └── ConversionError      a value does not fit its declared type, or the ``into`` type        (ValueError)
     └── StoreError               SQLite refused or failed; the transaction was rolled back
         ├── ConstraintError      UNIQUE, NOT NULL, CHECK, FOREIGN KEY, or a value of the wrong type
         ├── LockTimeoutError     the turn to write did not come in time                         (TimeoutError)

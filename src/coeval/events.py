@@ -42,10 +42,14 @@ class Events:
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(name, facts)`` on every event from now on, in the thread where it happens; returns what ends that."""
-        self._listeners = (*self._listeners, listener)
+
+        def heard(name: str, facts: Mapping[str, Any]) -> object:  # of its own, so that one of two alike can be ended
+            return listener(name, facts)
 
         def stop() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            self._listeners = tuple(one for one in self._listeners if one is not heard)
+
+        self._listeners = (*self._listeners, heard)
 
         return stop
 

@@ -50,9 +50,8 @@ class Snapshot(Unit, Reads):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         reading, self._reading = self._reading, None
-        here = self.mine
         self._pop()
-        if reading is not None and here:  # a forked child that leaves the block has no part in it
+        if reading is not None and not self.forked:
             self._cut_streams()
             run(self._source.end(reading))
 

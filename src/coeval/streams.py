@@ -34,7 +34,8 @@ class RowStream:
     def __next__(self) -> Any:
         if self._cut:
             raise ClosedError(
-                "The transaction or snapshot of this iterator has ended", hint="Read it to its end inside the block."
+                "The transaction or snapshot of this iterator has ended, or its database was closed",
+                hint="Read it to its end before.",
             )
         row = next(self._rows)
         return row if self._make is None else self._make(row)

@@ -53,9 +53,8 @@ class Transaction(Unit, Reads, Writes):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits, durably, or rolls back where the block raised. Raises what COMMIT raises, after rolling back."""
-        mine = self.mine
         self._pop()
-        if mine:  # a forked child that leaves the block has no part in it
+        if not self.forked:
             self.end(good=error is None)
 
     def begin(self) -> None:

@@ -27,7 +27,7 @@ class Unit:
     def __init__(self, engine: object) -> None:
         self.engine = engine
         self.active = False
-        self._owner: object = None
+        self._owner: tuple[int, int, Any] = (0, 0, None)
         self._outer: Unit | None = None
         self._streams: list[RowStream] = []
 
@@ -53,6 +53,11 @@ class Unit:
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.cut()
+
+    @property
+    def forked(self) -> bool:
+        """True in a process that was forked inside this unit: it is the parent's, and stays so."""
+        return self._owner[0] != os.getpid()
 
     @property
     def mine(self) -> bool:

@@ -49,7 +49,7 @@ class Started:
     def _run(self) -> None:
         try:
             self._result = self._call()
-        except BaseException as error:  # noqa: BLE001 - raised again by `result`
+        except BaseException as error:
             self._error = error
 
     def result(self) -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import coeval
-
 from coherence.asking import plain
 
 Rows = tuple[Any, ...]

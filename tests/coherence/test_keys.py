@@ -28,8 +28,8 @@ class Text(str):
 SEEN = "SELECT typeof(?1), quote(?1), printf('%.3f', ?1), ?1 = 1, ?1 = '1', ?1 LIKE '1'"
 
 ALIKE = [
-    [1, True, 1.0, "1", b"1", Level.LOW, Word.ONE, Decimal("1"), Decimal("1.0"), Text("1"), bytearray(b"1")],
-    [0, False, 0.0, -0.0, "0", "0.0", b"0", Decimal("0"), Decimal("-0"), None, "", b""],
+    [1, True, 1.0, "1", b"1", Level.LOW, Word.ONE, Decimal(1), Decimal("1.0"), Text("1"), bytearray(b"1")],
+    [0, False, 0.0, -0.0, "0", "0.0", b"0", Decimal(0), Decimal("-0"), None, "", b""],
     [2**53, float(2**53), 2**53 + 1, str(2**53)],
     [float("inf"), float("-inf"), None, "inf"],
     [Decimal("1.10"), Decimal("1.1"), 1.1, "1.1", "1.10"],
@@ -66,7 +66,9 @@ def test_named_values_too(db, values):
     sql = SEEN.replace("?1", ":value") + ", :other"
     for one, other in itertools.permutations(values, 2):
         for value, beside in ((one, other), (other, one)):
-            assert truth(db, sql, {"value": value, "other": beside}) == cached(db, sql, {"value": value, "other": beside})
+            assert truth(db, sql, {"value": value, "other": beside}) == cached(
+                db, sql, {"value": value, "other": beside}
+            )
 
 
 def test_the_values_that_are_plain_are_found_by_the_quick_path(db):
@@ -129,4 +131,6 @@ def test_affinity_sees_the_type(db, order):
     """The same number, as text or as a number, selects other rows from a column without affinity."""
     db.script("CREATE TABLE t (v BLOB); INSERT INTO t VALUES (1), ('1'), (x'31')")
     for value in (*order, *order):
-        assert truth(db, "SELECT typeof(v) FROM t WHERE v = ?", value) == cached(db, "SELECT typeof(v) FROM t WHERE v = ?", value)
+        assert truth(db, "SELECT typeof(v) FROM t WHERE v = ?", value) == cached(
+            db, "SELECT typeof(v) FROM t WHERE v = ?", value
+        )

@@ -78,7 +78,9 @@ def test_the_next_read_sees_the_commit(counter, writer, scaled):
             assert rows is query(READ, 1)
     after = counter.stats()
     reads = commits * (BETWEEN + 1)
-    assert reads == (after.hits - before.hits) + (after.revalidated - before.revalidated) + (after.misses - before.misses)
+    assert reads == (after.hits - before.hits) + (after.revalidated - before.revalidated) + (
+        after.misses - before.misses
+    )
     assert 0.99 * reads <= after.hits - before.hits
 
 

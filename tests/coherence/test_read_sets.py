@@ -38,6 +38,14 @@ READS = [
     ("SELECT b.x FROM a RIGHT JOIN b ON b.x = a.x", "a b"),
     ("SELECT a.x, b.x FROM a FULL JOIN b USING (id)", "a b"),
     ("SELECT * FROM a NATURAL JOIN b", "a b"),
+    ("SELECT a.id FROM a JOIN b USING (x)", "a b"),
+    ("SELECT a.id FROM a JOIN b USING (id, x)", "a b"),
+    ("SELECT a.id FROM a JOIN (SELECT x FROM b) USING (x)", "a b"),
+    ("SELECT a.id FROM a NATURAL JOIN (SELECT x FROM b)", "a b"),
+    ("SELECT 1 FROM a JOIN va USING (x) JOIN c USING (x)", "a c"),
+    ("SELECT count(*) FROM b AS one JOIN c AS two USING (x)", "b c"),
+    ("SELECT b.id FROM a RIGHT JOIN b USING (x)", "b"),
+    ("SELECT x FROM a WHERE EXISTS (SELECT 1 FROM b JOIN c USING (x) WHERE b.id = a.id)", "a b c"),
     ("SELECT EXISTS (SELECT 1 FROM a WHERE x = 11)", "a"),
     ("SELECT 1 WHERE EXISTS (SELECT * FROM b WHERE x > 30)", "b"),
     ("SELECT x FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.x = a.x)", "a b"),
@@ -65,7 +73,10 @@ READS = [
     ("WITH a AS (SELECT x FROM main.a) SELECT x FROM A", "a"),
     ("WITH n AS (SELECT x FROM a), a AS (SELECT x FROM b) SELECT * FROM n, a", "b"),
     ("WITH sqlite_x AS (SELECT x FROM a) SELECT x FROM sqlite_x", "a"),
-    ("WITH RECURSIVE r(n) AS (SELECT (SELECT min(x) FROM a) UNION ALL SELECT n + 1 FROM r WHERE n < 25) SELECT max(n), min(n) FROM r", "a"),
+    (
+        "WITH RECURSIVE r(n) AS (SELECT (SELECT min(x) FROM a) UNION ALL SELECT n + 1 FROM r WHERE n < 25) SELECT max(n), min(n) FROM r",
+        "a",
+    ),
     ("SELECT x FROM va", "a"),
     ("SELECT 1 FROM VA", "a"),
     ("SELECT count(*) FROM vva", "a"),
@@ -93,10 +104,24 @@ def db(db):
 def test_a_write_to_each_table_that_it_reads_is_seen(db, foreign, read, tables):
     """The statement is cached, and a row more or less in any of its tables is in the next result."""
     for table in tables.split():
-        for write in (f"UPDATE {table} SET x = x + 1 WHERE id = 1", f"INSERT INTO {table}(x) VALUES (77)", f"DELETE FROM {table}"):
+        for write in (
+            f"DELETE FROM {table} WHERE id = 2",
+            f"UPDATE {table} SET x = x + 1",
+            f"INSERT INTO {table}(x) VALUES (77)",
+        ):
             keep(db, read)
+            foreign.execute("BEGIN")
             foreign.execute(write)
+            foreign.execute("COMMIT")
             assert truth(db, read) == cached(db, read), write
+            for other in "abc":  # back to the start, so that each write meets full tables
+                foreign.execute(f"DELETE FROM {other}")
+                foreign.execute(f"INSERT INTO {other}(id, x) VALUES (1, 10), (2, {'abc'.index(other) + 2}0)")
+            assert truth(db, read) == cached(db, read)
+        keep(db, read)
+        foreign.execute(f"DELETE FROM {table}")
+        assert truth(db, read) == cached(db, read)
+        foreign.execute(f"INSERT INTO {table}(id, x) VALUES (1, 10), (2, {'abc'.index(table) + 2}0)")
     assert set(tables.split()) <= set(db.explain(read).reads)
 
 
@@ -110,6 +135,17 @@ def test_each_of_them_depends_on_what_this_says(db, foreign, read):
         foreign.execute(f"DELETE FROM {table} WHERE id = 2")
         foreign.execute(f"INSERT INTO {table}(x) VALUES (78), (79)")
     assert old != truth(db, read)
+
+
+@pytest.mark.parametrize("read", [read for read, _ in READS])
+def test_every_table_that_the_program_opens_is_known(db, read):
+    """What SQLite compiled says which trees it opens: each is of a table in the read set."""
+    trees = {
+        root: table for root, table in db.iterate("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0")
+    }
+    program = db.iterate(f"EXPLAIN {read}")
+    opened = {trees[row["p2"]] for row in program if row["opcode"] in {"OpenRead", "ReopenIdx"} and row["p3"] == 0}
+    assert opened <= set(db.explain(read).reads)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +187,9 @@ def test_what_asks_for_the_time_or_for_chance_is_not_kept(db, call):
         assert misses == db.stats().misses
 
 
-@pytest.mark.parametrize("sql", ["SELECT * FROM pragma_table_info('a')", "SELECT * FROM pragma_function_list", "PRAGMA table_info(a)"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM pragma_table_info('a')", "SELECT * FROM pragma_function_list", "PRAGMA table_info(a)"]
+)
 def test_what_tells_of_the_connection_is_not_kept(db, sql):
     """Table-valued PRAGMAs may tell of the connection; none is kept."""
     assert not db.explain(sql).cacheable

@@ -192,7 +192,7 @@ def test_readers_and_a_snapshot_open_while_the_file_is_replaced(db, path, copy, 
                 value = db.query(READ)[0][0]
                 if not into or into[-1] != value:
                     into.append(value)
-        except BaseException as error:  # noqa: BLE001 - shown by the test
+        except BaseException as error:
             failed.append(error)
 
     threads = [threading.Thread(target=read, args=(into,)) for into in seen]

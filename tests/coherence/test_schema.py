@@ -10,6 +10,7 @@ import pytest
 import coeval
 from coherence.asking import cached, keep, plain, truth
 from coherence.neighbour import Neighbour
+
 from processes import Foreign
 
 READ = "SELECT v FROM t ORDER BY v"
@@ -40,8 +41,17 @@ CHANGES = {
     ],
     "a view in its place": ["ALTER TABLE t RENAME TO base", "CREATE VIEW t AS SELECT v + 100 AS v FROM base"],
     "renamed by case": ["ALTER TABLE t RENAME TO temporary", "ALTER TABLE temporary RENAME TO T"],
-    "rebuilt": ["CREATE TABLE n (v, w)", "INSERT INTO n SELECT v, 1 FROM t", "DROP TABLE t", "ALTER TABLE n RENAME TO t"],
-    "triggers dropped": ["DROP TRIGGER _coeval_update_1", "DROP TRIGGER _coeval_insert_1", "DROP TRIGGER _coeval_delete_1"],
+    "rebuilt": [
+        "CREATE TABLE n (v, w)",
+        "INSERT INTO n SELECT v, 1 FROM t",
+        "DROP TABLE t",
+        "ALTER TABLE n RENAME TO t",
+    ],
+    "triggers dropped": [
+        "DROP TRIGGER _coeval_update_1",
+        "DROP TRIGGER _coeval_insert_1",
+        "DROP TRIGGER _coeval_delete_1",
+    ],
     "a trigger replaced": [
         "CREATE TRIGGER _coeval_update_1 BEFORE UPDATE ON t BEGIN SELECT 1; END",
     ],
@@ -81,7 +91,9 @@ def test_a_change_of_the_schema_by_another_program(db, foreign, change, asked):
     keep(db, READ)  # and it is cached again
 
 
-@pytest.mark.parametrize("change", ["a column more", "renamed and made again", "dropped and made again", "swapped", "rebuilt"])
+@pytest.mark.parametrize(
+    "change", ["a column more", "renamed and made again", "dropped and made again", "swapped", "rebuilt"]
+)
 def test_a_change_of_the_schema_by_ourselves(db, start_neighbour, change):
     """Hole 4: statement by statement, in one script, and undone; the neighbour sees what we see."""
     neighbour = start_neighbour()
@@ -236,7 +248,9 @@ def test_two_names_that_differ_in_the_case_of_letters_outside_ascii(db, foreign)
 def test_a_neighbour_that_keeps_changing_the_schema(db, neighbour: Neighbour):
     """Two processes of ours in turns: each verifies what the other changed, and both stay right."""
     for number in range(6):
-        neighbour.call("script", f"CREATE TABLE n{number} (v); INSERT INTO n{number} VALUES (0); UPDATE t SET v = {number}")
+        neighbour.call(
+            "script", f"CREATE TABLE n{number} (v); INSERT INTO n{number} VALUES (0); UPDATE t SET v = {number}"
+        )
         assert ((number,),) == keep(db, READ)
         keep(db, f"SELECT v FROM n{number}")
         neighbour.execute(f"UPDATE n{number} SET v = 1")
@@ -255,3 +269,12 @@ def test_a_process_whose_temp_table_hides_a_table_vouches_for_no_trigger(path, d
             neighbour.query("SELECT v FROM later")
             foreign.execute("UPDATE later SET v = ?", expected)
             assert [[expected]] == neighbour.query("SELECT v FROM later")
+
+
+@pytest.mark.parametrize("thing", ["TABLE", "VIEW", "INDEX", "TRIGGER"])
+def test_ddl_that_has_nothing_to_do_is_no_error(db, thing):
+    """Scripts that make a schema once and may run again use IF EXISTS and IF NOT EXISTS."""
+    keep(db, READ)
+    db.script(f"DROP {thing} IF EXISTS absent; CREATE TABLE IF NOT EXISTS t (v)")
+    db.execute(f"DROP {thing} IF EXISTS absent")
+    fresh(db)

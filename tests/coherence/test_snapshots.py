@@ -17,7 +17,9 @@ BEFORE, AFTER = ((1,), (2,), (3,)), ((11,), (12,), (13,))
 @pytest.fixture(params=["header", "data_version"])
 def db(request, open_db):
     db = open_db(commit_clock=request.param)
-    db.script("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3); CREATE TABLE u (v)")
+    db.script(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3); CREATE TABLE u (v)"
+    )
     return db
 
 
@@ -52,17 +54,21 @@ def test_an_entry_of_the_present_is_not_valid_for_an_older_snapshot(db, foreign)
 
 def test_two_snapshots_of_two_moments(db, foreign):
     """Each has its own rows, in whatever order they are asked, and with entries of both in the cache."""
+    apart = contextvars.Context()
     with db.snapshot() as first:
         assert BEFORE == plain(first.query(READ))
         foreign.execute("UPDATE t SET v = v + 10")
-        with db.snapshot() as second:
-            for _ in range(3):
-                assert AFTER == plain(second.query(READ))
-                assert BEFORE == plain(first.query(READ))
-            foreign.execute("DELETE FROM t")
-            assert () == outside(cached, db, READ)
+        second = apart.run(db.snapshot)  # in this context it would be the first
+        entered = apart.run(second.__enter__)
+        for _ in range(3):
+            assert AFTER == plain(apart.run(entered.query, READ))
             assert BEFORE == plain(first.query(READ))
-            assert AFTER == plain(second.query(READ))
+        foreign.execute("DELETE FROM t")
+        assert () == outside(cached, db, READ)
+        assert BEFORE == plain(first.query(READ))
+        assert AFTER == plain(apart.run(entered.query, READ))
+        apart.run(second.__exit__, None, None, None)
+        assert BEFORE == plain(first.query(READ))
     assert () == cached(db, READ)
 
 

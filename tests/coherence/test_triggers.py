@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coherence.asking import cached, keep, truth
+
 from processes import ForeignError
 
 READ = "SELECT id, v FROM t ORDER BY id"
@@ -26,7 +27,8 @@ def db(db):
 def guards(when: str, body: str) -> str:
     """The same trigger for every event."""
     return ";".join(
-        f"CREATE TRIGGER guard_{when}_{event} {when} {event} ON t BEGIN {body}; END" for event in ("INSERT", "UPDATE", "DELETE")
+        f"CREATE TRIGGER guard_{when}_{event} {when} {event} ON t BEGIN {body}; END"
+        for event in ("INSERT", "UPDATE", "DELETE")
     )
 
 
@@ -77,7 +79,9 @@ def test_raise_that_fails(db, foreign, when, clause):
 
 def test_a_trigger_that_writes_its_own_table(db, foreign):
     """A user's triggers may write the table that fires them, with recursive triggers or without."""
-    foreign.execute("CREATE TRIGGER more AFTER INSERT ON t WHEN NEW.id < 9 BEGIN UPDATE t SET v = v + 1 WHERE id = 1; END")
+    foreign.execute(
+        "CREATE TRIGGER more AFTER INSERT ON t WHEN NEW.id < 9 BEGIN UPDATE t SET v = v + 1 WHERE id = 1; END"
+    )
     foreign.execute("CREATE TRIGGER first BEFORE DELETE ON t BEGIN UPDATE t SET v = 99 WHERE id = 1; END")
     for recursive in (0, 1):
         foreign.execute(f"PRAGMA recursive_triggers = {recursive}")
@@ -93,7 +97,9 @@ def test_the_outer_conflict_clause_reaches_no_stamp(db, foreign, outer):
     """Hole 3: whatever the outer statement's clause, each statement that changes a row changes the stamp."""
     stamp = "SELECT stamp FROM _coeval_stamps WHERE id = (SELECT id << 20 FROM _coeval_tables WHERE name = 't')"
     stamps = {foreign.execute(stamp)[0][0]}
-    for number, write in enumerate((f"INSERT {outer} INTO t VALUES (7, 7)", f"UPDATE {outer} t SET v = 8 WHERE id = 7"), 2):
+    for number, write in enumerate(
+        (f"INSERT {outer} INTO t VALUES (7, 7)", f"UPDATE {outer} t SET v = 8 WHERE id = 7"), 2
+    ):
         old = keep(db, READ)
         foreign.execute(write)
         assert truth(db, READ) == cached(db, READ) != old
@@ -101,7 +107,9 @@ def test_the_outer_conflict_clause_reaches_no_stamp(db, foreign, outer):
         assert number == len(stamps)
 
 
-@pytest.mark.parametrize("name", ["_coeval_mine", "_coeval_insert_x", "xcoeval_tables", "_COEVAL_STAMPS_2", "_coeval_schema2"])
+@pytest.mark.parametrize(
+    "name", ["_coeval_mine", "_coeval_insert_x", "xcoeval_tables", "_COEVAL_STAMPS_2", "_coeval_schema2"]
+)
 def test_a_user_s_table_with_a_name_like_ours(db, path, foreign, name):
     """Hole 28: it is a table like any other: stamped, cached, and still there after everything of ours was removed."""
     import coeval
@@ -124,7 +132,11 @@ def test_our_own_tables_are_not_written_by_hand(db):
     """The stamps are refused to `execute`, in any spelling, and results that read them go by the clock."""
     import coeval
 
-    for sql in ("UPDATE _coeval_stamps SET stamp = 1", 'DELETE FROM "_COEVAL_Schema"', "DELETE FROM main.[_coeval_tables]"):
+    for sql in (
+        "UPDATE _coeval_stamps SET stamp = 1",
+        'DELETE FROM "_COEVAL_Schema"',
+        "DELETE FROM main.[_coeval_tables]",
+    ):
         with pytest.raises(coeval.errors.SQLError, match="stamps"):
             db.execute(sql)
     assert "clock" == db.explain("SELECT stamp FROM _coeval_stamps").validity

@@ -65,8 +65,14 @@ def test_external_content(db, foreign):
 
 def test_a_view_over_and_a_join_with_a_virtual_table(db, foreign):
     """Hole 1: one virtual table anywhere is enough for the clock."""
-    db.script(f"{FTS}; INSERT INTO f VALUES ('word'); CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE VIEW w AS SELECT body FROM f")
-    for read in ("SELECT v, body FROM t, f", "SELECT count(*) FROM w", "SELECT v FROM t WHERE v IN (SELECT rowid FROM w, f)"):
+    db.script(
+        f"{FTS}; INSERT INTO f VALUES ('word'); CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE VIEW w AS SELECT body FROM f"
+    )
+    for read in (
+        "SELECT v, body FROM t, f",
+        "SELECT count(*) FROM w",
+        "SELECT v FROM t WHERE v IN (SELECT rowid FROM w, f)",
+    ):
         assert "clock" == db.explain(read).validity
         keep(db, read)
         foreign.execute("INSERT INTO f VALUES ('word')")
@@ -140,7 +146,8 @@ def test_a_module_that_is_not_loaded_is_refused_and_its_tables_are_left_alone(pa
     foreign = start_foreign()
     foreign.script("CREATE TABLE v_data (x); CREATE TABLE t (x); PRAGMA writable_schema = ON")
     foreign.execute(
-        "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING unheard(x)')"
+        "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) "
+        "VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING unheard(x)')"
     )
     foreign.disconnect()
     with coeval.open(path) as db:

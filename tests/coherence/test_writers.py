@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coherence.asking import cached, keep, truth
+
 from processes import ForeignError
 
 SCHEMA = """
@@ -76,7 +77,10 @@ WRITES = {
     "cascade to the default": ("DELETE FROM parent WHERE id = 1", "SELECT parent FROM falls ORDER BY id"),
     "cascade in one table": ("DELETE FROM tree WHERE id = 2", "SELECT id FROM tree ORDER BY id"),
     "cascade of a replaced row": ("REPLACE INTO parent VALUES (7, 'one')", "SELECT id FROM dies ORDER BY id"),
-    "cascade of a replaced row, twice": ("REPLACE INTO parent VALUES (7, 'one')", "SELECT id FROM grandchild ORDER BY id"),
+    "cascade of a replaced row, twice": (
+        "REPLACE INTO parent VALUES (7, 'one')",
+        "SELECT id FROM grandchild ORDER BY id",
+    ),
 }
 
 
@@ -87,7 +91,9 @@ def db(db):
 
 
 @pytest.mark.parametrize("name", WRITES)
-@pytest.mark.parametrize("by", ["a foreign program", "a foreign program, recursive triggers", "ourselves", "our transaction"])
+@pytest.mark.parametrize(
+    "by", ["a foreign program", "a foreign program, recursive triggers", "ourselves", "our transaction"]
+)
 def test_the_next_read_has_the_write(db, start_foreign, name, by):
     """One write of each kind, alone in its transaction, by each kind of program."""
     write, read = WRITES[name]
@@ -171,7 +177,9 @@ def test_only_the_undone_part_touched_the_table(db, foreign):
 def test_a_script_runs_every_statement_to_its_end(db):
     """Hole 18: statements that give rows stand among those that write; all of them ran, completely."""
     keep(db, T)
-    db.script("SELECT 1; UPDATE t SET v = v + 1 RETURNING id; SELECT id FROM t; DELETE FROM t WHERE id = 2 RETURNING id; SELECT 2")
+    db.script(
+        "SELECT 1; UPDATE t SET v = v + 1 RETURNING id; SELECT id FROM t; DELETE FROM t WHERE id = 2 RETURNING id; SELECT 2"
+    )
     assert ((1, 10, 2), (3, 30, 4)) == cached(db, T)
 
 
@@ -217,7 +225,9 @@ def test_every_spelling_of_the_implicit_rowid_is_known(db, spelling):
 )
 def test_system_tables_are_read_by_the_clock(db, foreign, read, write):
     """Hole 16: they have no triggers; any commit may have changed them."""
-    db.script("CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO numbered VALUES (NULL); ANALYZE plain")
+    db.script(
+        "CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO numbered VALUES (NULL); ANALYZE plain"
+    )
     old = keep(db, read)
     assert "clock" == db.explain(read).validity
     foreign.execute(write)

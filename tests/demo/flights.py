@@ -12,7 +12,11 @@ from coeval.demo import data
 from coeval.demo.truth import Timetable
 
 AIRLINES = {"UA": "United Air Lines Inc.", "HA": "Hawaiian Airlines Inc.", "B6": "JetBlue Airways"}
-AIRPORTS = {"ATL": "Hartsfield Jackson Atlanta Intl", "HNL": "Honolulu Intl", "BOS": "General Edward Lawrence Logan Intl"}
+AIRPORTS = {
+    "ATL": "Hartsfield Jackson Atlanta Intl",
+    "HNL": "Honolulu Intl",
+    "BOS": "General Edward Lawrence Logan Intl",
+}
 ORIGINS = ("JFK", "EWR", "LGA")
 FLIGHTS = 600
 
@@ -31,13 +35,7 @@ def write_csv(folder: Path) -> Path:
     _write(folder / "airports.csv", "faa name lat lon alt tz dst tzone".split(), airports)
     planes = [[f"N{n}", "NA", "Fixed wing", "BOEING", "737", 2, 149, "NA", "Turbo-fan"] for n in range(100, 120)]
     _write(folder / "planes.csv", "tailnum year type manufacturer model engines seats speed engine".split(), planes)
-    hours = [
-        [origin, 2013, month, day, 12, 39.02, "NA", 59.37, 270, chance.choice(["NA", 5.5, 25.3]), "NA"]
-        + [chance.choice([0, 0.1]), 1012, chance.choice([10, 2.5]), f"2013-{month:02}-{day:02}T12:00:00Z"]
-        for origin in ORIGINS
-        for month in range(1, 13)
-        for day in range(1, 15)
-    ]
+    hours = [_hour(chance, origin, month, day) for origin in ORIGINS for month in range(1, 13) for day in range(1, 15)]
     _write(folder / "weather.csv", _WEATHER_COLUMNS, hours)
     _write(folder / "flights.csv", _FLIGHT_COLUMNS, [_flight(chance) for _ in range(FLIGHTS)])
     with zipfile.ZipFile(folder / "flights.csv.zip", "w") as archive:
@@ -49,7 +47,7 @@ def write_csv(folder: Path) -> Path:
 def build(folder: Path) -> Path:
     """Build the data file in a folder."""
     path = folder / data.NAME
-    data.build(path, write_csv(folder / "csv"), lambda what, part: None)
+    data.build(path, write_csv(folder / "csv"), lambda _what, _part: None)
     return path
 
 
@@ -57,6 +55,13 @@ def timetable(path: Path) -> Timetable:
     """What the model starts from."""
     with coeval.open(path, cache=None, coherence="clock") as db:
         return Timetable.read(db.iterate)
+
+
+def _hour(chance: random.Random, origin: str, month: int, day: int) -> list[object]:
+    return [
+        *(origin, 2013, month, day, 12, 39.02, "NA", 59.37, 270, chance.choice(["NA", 5.5, 25.3]), "NA"),
+        *(chance.choice([0, 0.1]), 1012, chance.choice([10, 2.5]), f"2013-{month:02}-{day:02}T12:00:00Z"),
+    ]
 
 
 def _flight(chance: random.Random) -> list[object]:

@@ -154,7 +154,8 @@ def test_a_write_that_never_settles_is_lost(checker: Checker, bodies: list[bytes
 
 
 @pytest.mark.parametrize(
-    "found", [[], [Recorded(1, 1, 999, "writer 1")], [Recorded(1, 2, 101, "writer 1")], [Recorded(1, 1, 101, "another")]]
+    "found",
+    [[], [Recorded(1, 1, 999, "writer 1")], [Recorded(1, 2, 101, "writer 1")], [Recorded(1, 1, 101, "another")]],
 )
 def test_an_acknowledged_write_must_be_found_as_it_was(checker: Checker, found: list[Recorded]) -> None:
     """Missing, or there with another flight, delay or writer: not found."""

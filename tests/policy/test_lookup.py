@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -29,11 +30,11 @@ class Fake:
     """A store in plain code: each call is written down; the answers are what the test sets."""
 
     plans: list[Plan] = field(default_factory=lambda: [Plan()])
-    sees: Seen = Seen(7, (11,), MARK)
+    sees: Seen = field(default_factory=lambda: Seen(7, (11,), MARK))
     gives: tuple = NEW
     fails: str = ""
     calls: list = field(default_factory=list)
-    meanwhile: object = None
+    meanwhile: Callable[[], object] | None = None
 
     def _note(self, *call):
         self.calls.append(call)
@@ -153,7 +154,9 @@ def test_other_stamps_are_a_miss(sees):
 
 def test_an_entry_by_the_clock_is_not_asked_for_stamps():
     """It has none, and no stamps prove it: it is computed anew."""
-    assert not revalidate(Entry(REQUEST.key, OLD, scopes=None, schema=7, stamps=(), mark=MARK, size=1), Seen(7, (), MARK))
+    assert not revalidate(
+        Entry(REQUEST.key, OLD, scopes=None, schema=7, stamps=(), mark=MARK, size=1), Seen(7, (), MARK)
+    )
     world = World(Fake(plans=[Plan(scopes=None)], sees=Seen(7, (), LATER)))
     world.keep(scopes=None, stamps=(), mark=MARK)
     assert NEW == world.read()
@@ -200,7 +203,11 @@ def test_what_is_not_cacheable_is_read_once_and_not_kept():
 
 @pytest.mark.parametrize(
     ("plan", "sees"),
-    [(Plan(scopes=None), Seen(7, (), None)), (Plan(), Seen(7, (None,), MARK)), (Plan(scopes=(1, 2)), Seen(7, (1, None), MARK))],
+    [
+        (Plan(scopes=None), Seen(7, (), None)),
+        (Plan(), Seen(7, (None,), MARK)),
+        (Plan(scopes=(1, 2)), Seen(7, (1, None), MARK)),
+    ],
 )
 def test_what_can_never_be_proved_again_is_not_kept(plan, sees):
     """By the clock without a mark, or by an absent stamp: the rows are given, and the refusal is told."""
@@ -262,7 +269,9 @@ def test_within_a_snapshot_that_is_the_present_results_are_kept():
     assert world.source.asked().index("seen") < world.source.asked().index("rows")
 
 
-@pytest.mark.parametrize(("now", "sees"), [(LATER, Seen(7, (11,), MARK)), (None, Seen(7, (11,), None)), (MARK, Seen(7, (11,), None))])
+@pytest.mark.parametrize(
+    ("now", "sees"), [(LATER, Seen(7, (11,), MARK)), (None, Seen(7, (11,), None)), (MARK, Seen(7, (11,), None))]
+)
 def test_within_an_old_snapshot_nothing_is_kept(now, sees):
     """A newer entry keeps its place, and an unknown moment is no present."""
     world = World(Fake(sees=sees))
@@ -273,7 +282,11 @@ def test_within_an_old_snapshot_nothing_is_kept(now, sees):
 
 @pytest.mark.parametrize(
     ("plan", "sees"),
-    [(Plan(cacheable=False), Seen(7, (11,), MARK)), (Plan(schema=6), Seen(7, (11,), MARK)), (Plan(schema=None), Seen(None, (11,), MARK))],
+    [
+        (Plan(cacheable=False), Seen(7, (11,), MARK)),
+        (Plan(schema=6), Seen(7, (11,), MARK)),
+        (Plan(schema=None), Seen(None, (11,), MARK)),
+    ],
 )
 def test_within_a_snapshot_what_cannot_be_proved_is_not_kept(plan, sees):
     """Not cacheable, another schema, or none that is verified."""

@@ -48,7 +48,10 @@ class Model:
             place = (place + 1) % len(self.order)
 
 
-steps = st.lists(st.tuples(st.sampled_from(["add", "add", "hit", "hit", "hit", "evict", "evict", "remove"]), st.integers(0, 30)), max_size=80)
+steps = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "hit", "hit", "hit", "evict", "evict", "remove"]), st.integers(0, 30)),
+    max_size=80,
+)
 
 
 @given(steps)
@@ -77,6 +80,7 @@ def test_it_does_what_the_model_does(steps):
             model.remove(name)
     while entries:
         found = sieve.victim()
+        assert found is not None
         assert model.victim() == found.key[0]
         sieve.remove(entries.pop(found.key[0]))
         model.remove(found.key[0])
@@ -95,6 +99,7 @@ def test_what_was_hit_since_the_hand_passed_is_spared_once(steps):
             entries[choice % len(entries)].hits += 1
         elif entries:
             victim = sieve.victim()
+            assert victim is not None
             assert victim in entries
             assert victim.hits == victim.passed
             sieve.remove(victim)
@@ -122,6 +127,7 @@ def test_a_scan_does_not_push_out_what_is_used():
         held.add(new)
         if len(held) > 20:
             victim = sieve.victim()
+            assert victim is not None
             sieve.remove(victim)
             held.remove(victim)
     assert set(used) <= held

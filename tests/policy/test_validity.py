@@ -81,7 +81,9 @@ def test_worth_keeping(worth, seen, scopes):
 
 
 stamps = st.none() | st.integers(-(2**63), 2**63 - 1)
-seens = st.builds(Seen, stamps, st.lists(stamps, max_size=4).map(tuple), st.none() | st.binary(min_size=48, max_size=48))
+seens = st.builds(
+    Seen, stamps, st.lists(stamps, max_size=4).map(tuple), st.none() | st.binary(min_size=48, max_size=48)
+)
 
 
 @given(seens)

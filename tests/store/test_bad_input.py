@@ -1,5 +1,7 @@
 """Bad input: refused with an error of the tree that names the thing and the cure, before anything is touched."""
 
+# ruff: noqa: ARG005 - functions for SQL take what they are given
+
 from __future__ import annotations
 
 import json
@@ -145,8 +147,6 @@ def test_a_verified_file_opens_while_another_program_writes(path, foreign):
     foreign.execute("INSERT INTO t VALUES (1, 1)")
     with coeval.open(path, timeout=0.1) as db:
         assert 0 == db.scalar("SELECT count(*) FROM t")
-
-
 
 
 def test_a_locked_file_at_a_write(path, foreign):

@@ -1,5 +1,7 @@
 """coherence="clock": the file gets no tables and triggers, and any commit of anybody makes every result invalid."""
 
+# ruff: noqa: PT012 - a block that is to be undone has several statements
+
 from __future__ import annotations
 
 import os
@@ -183,6 +185,8 @@ def test_a_read_only_file(path, foreign):
         [sys.executable, "-c", textwrap.dedent(text), str(path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
     )  # fmt: skip
+    assert reader.stdin is not None
+    assert reader.stdout is not None
     reader.stdin.write("go\n")
     said = reader.stdout.readline()
     if said == "unreachable\n":

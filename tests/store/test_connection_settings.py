@@ -109,7 +109,7 @@ def test_foreign_keys_are_enforced(path):
 
 def test_on_connect_reaches_every_connection(path):
     """It is called once with each new connection, before anything is read or written there."""
-    seen = []
+    seen: list[apsw.Connection] = []
     with coeval.open(path, on_connect=seen.append) as db:
         db.script("CREATE TABLE t(x)")
         everywhere(db, "synchronous")
@@ -158,7 +158,7 @@ def test_an_on_connect_that_fails_at_open(path, call):
 
 def test_an_on_connect_that_fails_later(path):
     """What it raises when a further reader is made comes out of that call, and the place of that reader is not lost."""
-    failing = []
+    failing: list[int] = []
 
     def mine(connection):
         if failing:
@@ -200,7 +200,7 @@ def test_an_on_connect_that_makes_results_doubtful(path, sql, reason):
 def test_every_setting_of_a_connection_is_documented():
     """Each function says why, and is in one of the two lists."""
     for setting in (*pragmas.EVERY, *pragmas.FILE):
-        assert len(setting.__doc__) > 40
+        assert len(setting.__doc__ or "") > 40
     assert {"busy_timeout", "page_size", "journal_mode", "synchronous", "foreign_keys", "cache_size"} <= {
         setting.__name__ for setting in (*pragmas.EVERY, *pragmas.FILE)
     }

@@ -1,5 +1,7 @@
 """Acknowledged means durable: a killed writer loses nothing it acknowledged, and each level syncs as often as it says."""
 
+# ruff: noqa: PT012 - a block that is to be undone has several statements
+
 from __future__ import annotations
 
 import os
@@ -90,6 +92,7 @@ def test_a_kill_in_a_transaction(path):
     writer = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(text), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert writer.stdout is not None
     assert b"written\n" == writer.stdout.readline()
     with coeval.open(path, coherence="clock") as db:
         assert ((1,),) == db.query("SELECT x FROM t")

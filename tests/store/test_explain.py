@@ -77,7 +77,13 @@ def test_the_reason_names_the_thing(db, sql, word):
 
 def test_what_explain_says_is_what_happens(db):
     """A statement that it calls cacheable is a hit the second time, another is not."""
-    for sql in ("SELECT * FROM t", "SELECT random()", "SELECT rowid FROM plain", "SELECT * FROM words", "SELECT * FROM v"):
+    for sql in (
+        "SELECT * FROM t",
+        "SELECT random()",
+        "SELECT rowid FROM plain",
+        "SELECT * FROM words",
+        "SELECT * FROM v",
+    ):
         before = db.stats()
         first, _ = db.query(sql), db.query(sql)
         hit = db.stats().hits + db.stats().revalidated - before.hits - before.revalidated
@@ -87,8 +93,8 @@ def test_what_explain_says_is_what_happens(db):
 
 def test_it_runs_nothing(db):
     """Neither the statement nor a user's function in it; nothing is written."""
-    calls = []
-    db.create_function("f", lambda value: calls.append(value), 1)
+    calls: list[object] = []
+    db.create_function("f", calls.append, 1)
     before = db.stats().writes
     db.explain("SELECT f(1) FROM t")
     db.explain("INSERT INTO t VALUES (1, 1)")

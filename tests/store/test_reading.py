@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,16 @@ def db(path):
             "INSERT INTO t VALUES (?, ?, ?)", [(1, "Ann", "US"), (2, "Bob", "EU"), (3, "Cy", "US"), (4, None, "EU")]
         )
         yield db
+
+
+def noting(made):
+    """A function for SQL that gives what it gets and writes it down."""
+
+    def seen(value):
+        made.append(value)
+        return value
+
+    return seen
 
 
 @dataclass
@@ -65,10 +76,11 @@ def test_results_are_shared_and_cannot_be_changed(db):
 @pytest.mark.parametrize("params", [("EU", 2), ({"region": "EU", "id": 2},), ({"region": "EU", "id": 2, "more": 0},)])
 def test_values_by_place_and_by_name(db, params, again):
     """Values one by one, or one dict, which may hold more than is asked for."""
-    if len(params) == 2:
-        sql = "SELECT name FROM t WHERE region = ? AND id = ?"
-    else:
-        sql = "SELECT name FROM t WHERE region = :region AND id = :id"
+    by_place, by_name = (
+        "SELECT name FROM t WHERE region = ? AND id = ?",
+        "SELECT name FROM t WHERE region = :region AND id = :id",
+    )
+    sql = by_place if len(params) == 2 else by_name
     assert ["Bob"] * again == [db.scalar(sql, *params) for _ in range(again)]
 
 
@@ -134,8 +146,8 @@ def test_the_calls_do_not_mix_their_results(db):
 
 def test_no_more_rows_are_made_than_are_wanted(db):
     """`first` makes one row and `one` two, however many there are."""
-    made = []
-    db.create_function("seen", lambda value: made.append(value) or value, 1)
+    made: list[int] = []
+    db.create_function("seen", noting(made), 1)
     sql = "SELECT seen(id) FROM t"
     db.first(sql)
     assert 1 == len(made)
@@ -155,9 +167,9 @@ def test_iterate(db):
 
 def test_iterate_makes_rows_as_they_are_asked_for(db):
     """The third row is not made before it is wanted."""
-    made = []
-    db.create_function("seen", lambda value: made.append(value) or value, 1)
-    rows = db.iterate("SELECT seen(id) FROM t ORDER BY id")
+    made: list[int] = []
+    db.create_function("seen", noting(made), 1)
+    rows: Any = db.iterate("SELECT seen(id) FROM t ORDER BY id")
     assert [] == made
     next(rows), next(rows)
     assert [1, 2] == made
@@ -169,7 +181,7 @@ def test_iterate_gives_its_reader_back(path, end):
     """Closed, forgotten or exhausted, an iterator leaves the only reader free, without an old snapshot."""
     with coeval.open(path, readers=1, timeout=0.2) as db:
         db.script("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
-        rows = db.iterate("SELECT id FROM t")
+        rows: Any = db.iterate("SELECT id FROM t")
         next(rows)
         with pytest.raises(errors.PoolTimeoutError, match="all 1 are in use"):
             db.query("SELECT id FROM t")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -163,13 +165,11 @@ def test_no_descriptor_is_left(path):
 def test_an_iterator_that_outlives_the_database(path):
     """It goes on to its end or says that the database is closed; its connection goes with it."""
     db = coeval.open(path)
-    rows = db.iterate("SELECT 1 UNION ALL SELECT 2")
+    rows: Any = db.iterate("SELECT 1 UNION ALL SELECT 2")
     assert (1,) == next(rows)
     db.close()
-    try:
+    with contextlib.suppress(errors.ClosedError):
         assert [(2,)] == list(rows)
-    except errors.ClosedError:
-        pass
     rows.close()
     with coeval.open(path) as again:
         assert 1 == again.scalar("SELECT 1")
@@ -182,7 +182,7 @@ def test_a_program_that_does_not_close(path):
         db = coeval.open(sys.argv[1])
         db.script("CREATE TABLE t(x); INSERT INTO t VALUES (1)")
         db.query("SELECT * FROM t")
-        rows = db.iterate("SELECT 1 UNION ALL SELECT 2")
+        rows: Any = db.iterate("SELECT 1 UNION ALL SELECT 2")
         next(rows)
     """
     done = subprocess.run(

@@ -1,5 +1,7 @@
 """A write transaction: its turn, its own view, all of it or nothing, and who belongs to it."""
 
+# ruff: noqa: PT012 - a block that is to be undone has several statements
+
 from __future__ import annotations
 
 import contextvars

@@ -138,7 +138,9 @@ def test_while_another_process_has_it_open_through_coeval(path, start_foreign, b
         sql = "SELECT x FROM t WHERE id = 1"
         assert "one" == db.scalar(sql) == db.scalar(sql)
         other = start_foreign()
-        triggers = other.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*_[0-9]'")
+        triggers = other.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*_[0-9]'"
+        )
         drops = [f"DROP TRIGGER {name}" for (name,) in triggers]
         drops += [f"DROP TABLE {name}" for name in ("_coeval_schema", "_coeval_tables", "_coeval_stamps")]
         other.script("; ".join(["BEGIN IMMEDIATE", *drops, "UPDATE t SET x = 'theirs' WHERE id = 1", "COMMIT"]))

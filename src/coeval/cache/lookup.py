@@ -155,7 +155,7 @@ def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoc
             schema=seen.schema,
             stamps=seen.stamps,
             mark=seen.mark,
-            size=ENTRY + key_size(request.parameters) + result_size(rows),
+            size=ENTRY + key_size(request.sql, request.parameters) + result_size(rows),
         )
         if tier.put(entry, epoch):
             return

@@ -12,7 +12,7 @@ from typing import Any
 #: Results of up to so many rows are measured whole; of larger ones so many rows are measured, evenly spread.
 SAMPLE = 16
 
-#: The entry itself, its key, its slots in the tier's tables; measured once with tracemalloc, rounded up.
+#: The entry itself, its slots and those of its key in the tier's tables; measured once with tracemalloc, rounded up.
 ENTRY = 600
 
 
@@ -31,8 +31,7 @@ def row_size(row: tuple[Any, ...]) -> int:
     return getsizeof(row) + sum(map(getsizeof, row))
 
 
-def key_size(parameters: Any) -> int:
-    """Bytes of a key's parameters; the statement's text is shared by its entries and counted once, in ENTRY."""
-    if isinstance(parameters, dict):
-        return sum(getsizeof(v) for v in parameters.values())
-    return sum(map(getsizeof, parameters))
+def key_size(sql: str, parameters: Any) -> int:
+    """Bytes of a key. The text is counted for each entry, although entries of one statement may share it."""
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    return getsizeof(sql) + sum(map(getsizeof, values))

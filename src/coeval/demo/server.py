@@ -10,15 +10,21 @@ import errno
 import os
 import socket
 import sys
+import time
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import aiohttp
 
 from ..errors import ConfigError, Error
 
 __all__ = ["APPLICATION", "Server", "ServerError"]
 
 HOST = "127.0.0.1"
+_PATIENCE = 60.0
+_PATIENCE_IN_TROUBLE = 5.0
 APPLICATION = "coeval.demo.app:create"
 
 
@@ -68,6 +74,11 @@ class Server:
             await self.close()
             raise self._failed()
         self.url = f"http://{HOST}:{int(line)}"
+        try:
+            await self._ready()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -79,6 +90,20 @@ class Server:
         """Returns when the application has ended by itself, which is an error."""
         if self._process is not None:
             await self._process.wait()
+        raise self._failed()
+
+    async def _ready(self) -> None:
+        """Returns when a worker answers. The log is empty unless something is wrong; then there is less patience,
+        because uvicorn starts a worker that failed again and again."""
+        begin = time.monotonic()
+        async with aiohttp.ClientSession() as session:
+            while time.monotonic() - begin < (_PATIENCE_IN_TROUBLE if self._log.stat().st_size else _PATIENCE):
+                try:
+                    async with session.get(f"{self.url}/health") as response:
+                        if response.status == HTTPStatus.OK:
+                            return
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
         raise self._failed()
 
     async def close(self) -> None:
@@ -102,7 +127,7 @@ class Server:
 
     def _failed(self) -> ServerError:
         said = self._log.read_text(errors="replace").strip().splitlines()[-12:]
-        return ServerError("The application ended early.", hint="\n  ".join(["It said:", *said]) if said else "")
+        return ServerError("The application does not run.", hint="\n  ".join(["It said:", *said]) if said else "")
 
 
 def _refuse_taken(port: int) -> None:

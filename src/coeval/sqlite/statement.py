@@ -9,9 +9,10 @@ Ring: shell.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -34,6 +35,19 @@ class Kind(enum.Enum):
     NOTHING = "is empty"
 
 
+class Program(NamedTuple):
+    """What the compiled statement opens and calls, whatever the authorizer was told.
+
+    SQLite resolves the columns of USING and NATURAL joins without asking the authorizer, so a table that is only joined on may not
+    be reported. What a program does not open cannot change its result under the same schema.
+    """
+
+    roots: frozenset[int]  #: root pages of tables and indexes in the main database
+    virtual: int  #: how many times it opens a virtual table
+    elsewhere: bool  #: it opens a table of another database
+    functions: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement and all that its compilation told."""
@@ -49,6 +63,7 @@ class Statement:
     temporary: bool = False  #: creates something in the temp schema
     pragma: tuple[str, str | None] = ("", None)  #: name and argument
     explains: bool = False
+    program: Program | None = None  #: of a statement that reads; None where it was not looked at
 
 
 #: Stands for any number of parameters, all NULL; APSW's own tools use it, its type stubs do not name it.
@@ -67,6 +82,9 @@ _SCHEMA = frozenset(
 _TEMPORARY = frozenset(
     code for name, code in _CODES.items() if isinstance(name, str) and name.startswith("SQLITE_CREATE_TEMP_")
 )
+#: VACUUM is the one statement that the authorizer is told nothing of.
+_VACUUM = re.compile(r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*VACUUM\b", re.IGNORECASE | re.DOTALL)
+
 _DML = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
 
 Action = tuple[int, str | None, str | None, str | None, str | None]
@@ -153,7 +171,28 @@ def compile_one(connection: apsw.Connection, watcher: Watcher, sql: str) -> Stat
             f"Two statements in one string: {shorten(reports[0].text, 60)} and {shorten(reports[1].text, 60)}",
             hint="Run them one by one, or all in one transaction with `script`.",
         )
-    return _judge(sql, reports[0])
+    statement = _judge(sql, reports[0])
+    if statement.kind is Kind.READ and not statement.explains:
+        return replace(statement, program=_program(connection, sql))
+    return statement
+
+
+def _program(connection: apsw.Connection, sql: str) -> Program | None:
+    """Opcodes: https://www.sqlite.org/opcode.html"""
+    try:
+        listing: list[Any] = connection.execute(f"EXPLAIN {sql}", _NULLS, can_cache=False).fetchall()
+    except apsw.Error:
+        return None
+    opened = [(p2, p3) for _, opcode, _, p2, p3, *_ in listing if opcode in {"OpenRead", "ReopenIdx", "OpenWrite"}]
+    return Program(
+        frozenset(int(root) for root, database in opened if database == 0),
+        sum(opcode == "VOpen" for _, opcode, *_ in listing),
+        any(database != 0 for _, database in opened),
+        frozenset(fold(str(p4).partition("(")[0]) for _, opcode, _, _, _, p4, *_ in listing if opcode in _CALLS),
+    )
+
+
+_CALLS = frozenset({"Function", "PureFunc", "AggStep", "AggInverse", "AggValue", "AggFinal"})
 
 
 def _reports(connection: apsw.Connection, watcher: Watcher, sql: str) -> Iterator[_Report]:
@@ -226,8 +265,10 @@ def _judge(sql: str, report: _Report) -> Statement:
         kind = Kind.READ
     elif direct:
         kind = Kind.WRITE
-    else:
+    elif _VACUUM.match(sql):
         kind = Kind.VACUUM
+    else:
+        kind = Kind.SCHEMA  # such as CREATE INDEX IF NOT EXISTS of one that exists: it compiles to nothing
     return Statement(
         sql,
         kind,

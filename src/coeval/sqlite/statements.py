@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import apsw
 
 from ..coherence.names import fold
-from ..coherence.read_set import Catalogue, ReadSet, read_set
+from ..coherence.read_set import PURE_TABLES, Catalogue, Read, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
 from .commit_clock import CommitClock
@@ -25,8 +26,8 @@ from .readers import Retired
 from .statement import Kind, Statement, check_text
 from .triggers import catalogue
 
-#: Statements remembered at the most.
-MOST = 4096
+#: Statements remembered at the most, and characters of their texts together.
+MOST, MOST_TEXT = 4096, 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Statements:
         self._lock = threading.Lock()
         self._closed = False
         self._known: dict[str, Analysis] = {}
+        self._text = 0
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
         self._hooked = _hooked(connection.raw)
@@ -82,17 +84,24 @@ class Statements:
                 analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
             finally:
                 self._connection.run("COMMIT")
-            if len(self._known) >= MOST:
-                for old in list(self._known)[: MOST // 2]:
-                    del self._known[old]
-            self._known[sql] = analysis
+            self._remember(sql, analysis)
             self.latest = schema
             return analysis
+
+    def _remember(self, sql: str, analysis: Analysis) -> None:
+        if sql not in self._known:
+            self._text += len(sql)
+        self._known[sql] = analysis
+        if len(self._known) > MOST or self._text > MOST_TEXT:
+            for old in list(self._known)[: (len(self._known) + 1) // 2]:
+                del self._known[old]
+                self._text -= len(old)
 
     def forget(self) -> None:
         """The functions or collations have changed: analyse everything anew."""
         with self._lock:
             self._known.clear()
+            self._text = 0
             self._catalogue = None
 
     def close(self) -> None:
@@ -102,11 +111,35 @@ class Statements:
 
     def _judge(self, statement: Statement, schema: Stamp) -> ReadSet:
         names = self._names(schema)
-        judged = read_set(statement.reads, statement.functions, names, self._steady(), stamps=self._stamps)
-        reasons = (*self.unfit, *judged.reasons, *self._collated(statement))
+        reads, functions, hidden = self._whole(statement, names)
+        judged = read_set(reads, functions, names, self._steady(), stamps=self._stamps)
+        reasons = (*self.unfit, *judged.reasons, *hidden, *self._collated(statement, reads))
         if statement.kind is not Kind.READ or statement.explains:
             reasons = (f"it {'explains' if statement.explains else statement.kind.value}", *reasons)
         return judged._replace(reasons=reasons)
+
+    def _whole(
+        self, statement: Statement, names: Catalogue
+    ) -> tuple[tuple[Read, ...], frozenset[str], tuple[str, ...]]:
+        """What it reads and calls by the authorizer and by its program together, and what of that cannot be named."""
+        program = statement.program
+        if program is None:
+            return (
+                statement.reads,
+                statement.functions,
+                ("its program cannot be looked at",) if statement.kind is Kind.READ else (),
+            )
+        rows: list[Any] = self._connection.raw.execute(
+            "SELECT rootpage, tbl_name FROM main.sqlite_schema WHERE rootpage > 0"
+        ).fetchall()
+        owners: dict[int, str] = {1: "sqlite_schema", **dict(rows)}
+        reads = (*statement.reads, *(Read(owners[root], "", "main") for root in program.roots if root in owners))
+        hidden = []
+        if program.elsewhere or not program.roots <= owners.keys():
+            hidden.append("it opens a table outside the main schema")
+        if program.virtual > len({fold(read.table) for read in statement.reads if _is_virtual(read, names)}):
+            hidden.append("it opens a virtual table that SQLite does not name")
+        return reads, statement.functions | program.functions, tuple(hidden)
 
     def _names(self, schema: Stamp) -> Catalogue:
         if self._catalogue is None or schema is None or self._catalogue[0] != schema:
@@ -119,10 +152,10 @@ class Statements:
         own = {fold(f.name) for f in given if f.deterministic} - {fold(f.name) for f in given if not f.deterministic}
         return (pristine.steady - self._hooked - {fold(f.name) for f in given}) | (own - pristine.names)
 
-    def _collated(self, statement: Statement) -> tuple[str, ...]:
+    def _collated(self, statement: Statement, reads: tuple[Read, ...]) -> tuple[str, ...]:
         """Collations of the user are code of this process; the authorizer does not report them, so their names are looked for."""
         text = fold(statement.sql)
-        tables = {fold(read.table) for read in statement.reads}
+        tables = {fold(read.table) for read in reads}
         for name in self._functions.collations | self._collations:
             used = name in text
             if not used and tables:
@@ -133,6 +166,14 @@ class Statements:
             if used:
                 return (f"it may use the collation {name}, which is not SQLite's own",)
         return ()
+
+
+def _is_virtual(read: Read, names: Catalogue) -> bool:
+    name = fold(read.table)
+    relation = names.relations.get(name)
+    if relation is None:
+        return name in PURE_TABLES or name in names.modules or name.startswith("pragma_")
+    return relation.kind == "virtual"
 
 
 @lru_cache(maxsize=1)

@@ -144,7 +144,7 @@ class Store:
         if connection is None:
             return
         try:
-            connection.run("UPDATE _coeval_schema SET format = format")
+            triggers.touch(connection.raw)
         except BaseException:
             self.writer.rollback()
             raise

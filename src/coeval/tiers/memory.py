@@ -83,8 +83,16 @@ class MemoryTier:
                 else:
                     entry.mark = None
 
-    def after_fork(self) -> None:
-        """In the child: the lock may have been held by a thread that does not exist here."""
+    def before_fork(self) -> None:
+        """Hold changes back, so that the child finds none half done."""
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on without marks: this process has a clock of its own."""
         self._lock = threading.Lock()
         self.forget_marks()
 
