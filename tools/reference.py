@@ -23,7 +23,7 @@ from coeval.config import Settings
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot)
-RESULTS = (coeval.Row, coeval.Result, coeval.Statistics, coeval.Explanation)
+RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Statistics, coeval.Explanation)
 
 
 def written() -> str:

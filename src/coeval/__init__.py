@@ -33,6 +33,7 @@ from .events import Statistics
 from .explanation import Explanation
 from .rows import Result, Row
 from .snapshot import Snapshot
+from .streams import RowStream
 from .transaction import Transaction
 from .uninstalling import uninstall
 
@@ -44,6 +45,7 @@ __all__ = [
     "Explanation",
     "Result",
     "Row",
+    "RowStream",
     "Snapshot",
     "Statistics",
     "Transaction",

@@ -140,7 +140,7 @@ class Database(Reads, Writes):
             return run(source.rows(wanted))
         return run(compute(wanted, source, engine.tier, engine.events.tell))
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         unit = joined(self._engine)
         if unit is not None:
             return unit._stream(sql, params)  # type: ignore[attr-defined, no-any-return]

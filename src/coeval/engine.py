@@ -99,11 +99,13 @@ class Engine:
     def using(self, work: Callable[[Store], T]) -> T:
         """``work`` with the store; once more with the next one where this one was retired before the work began."""
         while True:
-            store = self.store()
+            store = None
             try:
+                store = self.store()
                 return work(store)
             except Retired:
-                self._replace(store)
+                if store is not None:
+                    self._replace(store)
 
     def acquire(self) -> None:
         self._users += 1

@@ -5,7 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 from .cache.key import PLAIN, statement_key
@@ -44,7 +44,7 @@ class Reads:
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         raise NotImplementedError  # pragma: no cover
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         raise NotImplementedError  # pragma: no cover
 
     @overload
@@ -87,10 +87,10 @@ class Reads:
         return row[0]
 
     @overload
-    def iterate(self, sql: str, *params: Any, into: None = None) -> Iterator[Row]: ...
+    def iterate(self, sql: str, *params: Any, into: None = None) -> RowStream[Row]: ...
     @overload
-    def iterate(self, sql: str, *params: Any, into: type[T]) -> Iterator[T]: ...
-    def iterate(self, sql: str, *params: Any, into: type[Any] | None = None) -> Iterator[Any]:
+    def iterate(self, sql: str, *params: Any, into: type[T]) -> RowStream[T]: ...
+    def iterate(self, sql: str, *params: Any, into: type[Any] | None = None) -> RowStream[Any]:
         """Rows one by one, never cached, all of one snapshot, in memory for one row.
 
         The snapshot and its connection are held until the iterator ends or is closed (it has ``close()``, and is a context manager);

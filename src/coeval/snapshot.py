@@ -62,7 +62,7 @@ class Snapshot(Unit, Reads):
         )
         return run(flow)
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         wanted = request(sql, params)
         run(self._source.plan(wanted))
         self._engine.events.tell("uncached")

@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .errors import ClosedError
 
@@ -14,31 +14,35 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class RowStream:
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class RowStream(Generic[T]):
     """What `iterate` returns: an iterator that can be closed, by hand or as a context manager, for one thread at a time."""
 
-    def __init__(self, rows: Generator[Any, None, None]) -> None:
+    def __init__(self, rows: Generator[T, None, None]) -> None:
         """``rows`` frees what it holds when it is closed."""
         self._rows = rows
         self._make: Callable[[Any], Any] | None = None
         self._cut = False
 
-    def each(self, make: Callable[[Any], Any]) -> Self:
-        """Give ``make(row)`` for each row from now on."""
+    def each(self, make: Callable[[Any], U]) -> RowStream[U]:
+        """This iterator, giving ``make(row)`` for each row from now on."""
         self._make = make
-        return self
+        return cast("RowStream[U]", self)
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         if self._cut:
             raise ClosedError(
                 "The transaction or snapshot of this iterator has ended, or its database was closed",
                 hint="Read it to its end before.",
             )
         row = next(self._rows)
-        return row if self._make is None else self._make(row)
+        return cast("T", row if self._make is None else self._make(row))
 
     def close(self) -> None:
         """Free the statement and its snapshot. Twice does no harm."""

@@ -94,7 +94,7 @@ class Transaction(Unit, Reads, Writes):
         wanted = self._readable(request(sql, params, limit))
         return self.ready().rows(sql, wanted.parameters, limit)
 
-    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream:
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         wanted = self._readable(request(sql, params))
         return self._streaming(self.ready().stream(sql, wanted.parameters))
 

@@ -13,9 +13,11 @@ import sys
 import threading
 from collections.abc import Generator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from .streams import RowStream
+
+T = TypeVar("T")
 
 #: The innermost unit of this context, whatever its database.
 current: ContextVar[Unit | None] = ContextVar("coeval_unit", default=None)
@@ -29,7 +31,7 @@ class Unit:
         self.active = False
         self._owner: tuple[int, int, Any] = (0, 0, None)
         self._outer: Unit | None = None
-        self._streams: list[RowStream] = []
+        self._streams: list[RowStream[Any]] = []
 
     def _push(self) -> None:
         self._owner = here()
@@ -43,7 +45,7 @@ class Unit:
         if current.get() is self:
             current.set(self._outer)
 
-    def _streaming(self, rows: Generator[Any, None, None]) -> RowStream:
+    def _streaming(self, rows: Generator[T, None, None]) -> RowStream[T]:
         """An iterator that ends with this unit: an unfinished statement would hold the connection's snapshot open."""
         stream = RowStream(rows)
         self._streams.append(stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
@@ -11,6 +12,8 @@ import pytest
 import coeval
 from coeval.sqlite.commit_clock import HeaderClock, Unavailable, VersionClock
 from coherence.asking import cached, keep
+
+from processes import ForeignError
 
 READ = "SELECT v FROM t"
 
@@ -123,12 +126,9 @@ def test_the_journal_mode_is_not_ours_to_change(db):
 def test_another_program_cannot_change_it_while_we_are_there(db, foreign):
     """Hole 8: the pinned connection holds the file in its mode."""
     keep(db, READ)
-    answer = "wal"
-    try:
-        answer = foreign.execute("PRAGMA journal_mode = DELETE")[0][0]
-    except Exception as error:
-        assert "locked" in str(error)
-    assert "wal" == answer
+    with contextlib.suppress(ForeignError):  # some versions refuse, others answer with the mode that stays
+        assert [("wal",)] == foreign.execute("PRAGMA journal_mode = DELETE")
+    assert [("wal",)] == foreign.execute("PRAGMA journal_mode")
     foreign.execute("UPDATE t SET v = 1")
     assert ((1,),) == cached(db, READ)
 

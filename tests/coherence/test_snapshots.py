@@ -202,3 +202,26 @@ def test_a_commit_between_the_clock_and_the_first_read(db, foreign, monkeypatch)
     monkeypatch.setattr(Connection, "_stamps", late)
     assert BEFORE == cached(db, READ)  # true when the call began
     assert AFTER == cached(db, READ)
+
+
+def test_a_commit_between_the_clock_and_the_stamps_marks_nothing_for_an_older_snapshot(db, foreign, monkeypatch):
+    """What is newer than the first reading of the clock must not be marked with it: an older snapshot would take it."""
+    from coeval.sqlite.connection import Connection
+
+    stamps = Connection._stamps
+    due: list[str] = []
+
+    def early(self, *arguments):
+        if due:
+            foreign.execute(due.pop())
+        return stamps(self, *arguments)
+
+    monkeypatch.setattr(Connection, "_stamps", early)
+    outside(db.query, "SELECT sum(v) FROM t")  # so that the statements are known
+    db.query(READ)
+    foreign.execute("UPDATE t SET v = v")
+    with db.snapshot() as snap:
+        due.append("UPDATE t SET v = v + 10")
+        assert AFTER == outside(cached, db, READ)
+        assert BEFORE == plain(snap.query(READ))
+    assert AFTER == cached(db, READ)

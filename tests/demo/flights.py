@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import coeval
@@ -77,8 +78,8 @@ def _flight(chance: random.Random) -> list[object]:
     ]
 
 
-def _write(path: Path, header: list[str], rows: object) -> None:
+def _write(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)  # type: ignore[call-overload]
+        writer.writerows(rows)

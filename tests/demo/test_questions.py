@@ -26,10 +26,12 @@ def record(db: coeval.Database, flight: int, minutes: int) -> int:
     """As the application does it."""
     with db.transaction() as tx:
         tx.execute("UPDATE delays SET minutes = ?, reports = reports + 1 WHERE flight_id = ?", minutes, flight)
-        return tx.execute(
+        number = tx.execute(
             "INSERT INTO delay_reports (flight_id, minutes, reported_by, reported_at) VALUES (?, ?, 'a test', 0)",
             *(flight, minutes),
         ).lastrowid
+    assert number is not None
+    return number
 
 
 def everything(chance: random.Random) -> list[questions.Question]:

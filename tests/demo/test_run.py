@@ -10,14 +10,37 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coeval import demo, errors
 from coeval.demo import data, runner
 from coeval.demo.phase import Phase
+
+
+@contextmanager
+def started(folder: Path, arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A demonstration in a process of its own, ended at the end whatever happens."""
+    program = (
+        "import sys; from pathlib import Path; from coeval.demo import run; "
+        f"sys.exit(run(folder=Path({str(folder)!r}), port=0, {arguments}))"
+    )
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
+    )
+    with process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 @pytest.fixture
@@ -73,14 +96,7 @@ def test_stale_answers_end_with_one(
 def test_the_page_is_served_until_ctrl_c(folder: Path, tmp_path: Path) -> None:
     """It answers under the address that is printed, and Ctrl-C ends it with 0 and without a trace."""
     before = {file.name for file in folder.iterdir()}
-    program = (
-        "import sys; from pathlib import Path; from coeval.demo import run; "
-        f"sys.exit(run(folder=Path({str(folder)!r}), seconds=1, serve=True, port=0))"
-    )
-    environ = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
-    ) as process:
+    with started(folder, "seconds=1, serve=True") as process:
         assert process.stdout is not None
         said = ""
         while (found := re.search(r"http://127\.0\.0\.1:\d+", said)) is None:
@@ -98,7 +114,7 @@ def test_the_page_is_served_until_ctrl_c(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"workers": 0}, {"port": 70_000}, {"port": -1}])
 def test_arguments_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
     """Before anything is made."""
-    arguments = {"seconds": 1, "port": 0, "workers": 2, **wrong}
+    arguments: dict[str, Any] = {"seconds": 1, "port": 0, "workers": 2, **wrong}
     with pytest.raises(errors.ConfigError):
         demo.run(folder=tmp_path / "new", serve=False, **arguments)
     assert not (tmp_path / "new").exists()
@@ -127,3 +143,20 @@ def test_missing_extras_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(errors.ConfigError, match="needs aiohttp") as caught:
         demo.run(folder=tmp_path, seconds=1, serve=False, port=0)
     assert "coeval[demo]" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_measurement_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    """Ctrl-C, or being told to end, in the middle: a word, 130, and only the data is left."""
+    before = {file.name for file in folder.iterdir()}
+    with started(folder, "seconds=60, serve=False") as process:
+        assert process.stdout is not None
+        while not list(folder.glob("coeval-demo-*/off/stats-*.json")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        said = process.stdout.read()
+    assert 130 == process.returncode, said
+    assert "Stopped." in said
+    assert "Traceback" not in said
+    assert before == {file.name for file in folder.iterdir()}

@@ -182,7 +182,7 @@ def test_a_program_that_does_not_close(path):
         db = coeval.open(sys.argv[1])
         db.script("CREATE TABLE t(x); INSERT INTO t VALUES (1)")
         db.query("SELECT * FROM t")
-        rows: Any = db.iterate("SELECT 1 UNION ALL SELECT 2")
+        rows = db.iterate("SELECT 1 UNION ALL SELECT 2")
         next(rows)
     """
     done = subprocess.run(

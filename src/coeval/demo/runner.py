@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,15 +44,15 @@ def run(
         )
     # With --json the standard output is for the figures alone.
     console = Console(stderr=json_output)
-    with _workplace(folder) as (home, scratch):
-        original = _prepare(console, home)
-        try:
+    try:
+        with _terminable(), _workplace(folder) as (home, scratch):
+            original = _prepare(console, home)
             if serve:
                 return asyncio.run(_serve(console, original, scratch, port, workers))
             off, on = asyncio.run(_measure(console, original, scratch, seconds, workers))
-        except KeyboardInterrupt:
-            console.print("Stopped.")
-            return 130
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
     if json_output:
         json.dump({"off": report.as_json(off), "on": report.as_json(on)}, sys.stdout, indent=2)
         print()
@@ -59,6 +60,19 @@ def run(
         report.show(console, off, on)
         report.next_steps(console)
     return 0 if off.good and on.good else 1
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Being told to end is taken as Ctrl-C, so that processes and folders are cleared away then too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

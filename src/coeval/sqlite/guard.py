@@ -36,6 +36,7 @@ __all__ = [
     "filesystem",
     "mounted",
     "refuse_descriptors",
+    "refuse_inherited",
     "refuse_network",
     "unwatch",
     "watch",
@@ -218,19 +219,23 @@ def _open_descriptors() -> list[int]:
     return []
 
 
-def refuse_descriptors(path: str, ignore: Container[int] = ()) -> None:
-    """Raise when this process already has the file open, other than by `ignore`.
+def refuse_inherited(path: str) -> None:
+    """Raise in a forked child, where connections of the parent could not be closed before the fork.
 
-    A forked child too, where the parent's connections could not be closed before the fork: SQLite keeps the counts of their locks in
-    memory that the child inherits, so it would take no real locks of its own, and lose commits.
+    SQLite keeps the counts of their locks in memory that the child inherits, so it would take no real locks of its own, and
+    lose commits.
     """
-    foreign = [number for number in descriptors(path) if number not in ignore]
-    if _state.inherited.intersection(foreign):
+    if _state.inherited.intersection(descriptors(path)):
         raise SecondLibraryError(
             f"this process was forked while {path} was in use, and its locks would not be real here",
-            hint="End transactions, snapshots and iterators before the fork, or open the file after it, in a process that was "
-            "not forked from one that has it open.",
+            hint="End transactions, snapshots and iterators before the fork, or open the file after it, in a process that "
+            "was not forked from one that has it open.",
         )
+
+
+def refuse_descriptors(path: str, ignore: Container[int] = ()) -> None:
+    """Raise when this process already has the file open, other than by `ignore`."""
+    foreign = [number for number in descriptors(path) if number not in ignore]
     if foreign:
         numbers = ", ".join(map(str, foreign))
         several = len(foreign) > 1

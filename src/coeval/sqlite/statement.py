@@ -43,7 +43,7 @@ class Program(NamedTuple):
     """
 
     roots: frozenset[int]  #: root pages of tables and indexes in the main database
-    virtual: int  #: how many times it opens a virtual table
+    virtual: int  #: how many virtual tables it opens
     elsewhere: bool  #: it opens a table of another database
     functions: frozenset[str]
 
@@ -172,7 +172,7 @@ def compile_one(connection: apsw.Connection, watcher: Watcher, sql: str) -> Stat
             hint="Run them one by one, or all in one transaction with `script`.",
         )
     statement = _judge(sql, reports[0])
-    if statement.kind is Kind.READ and not statement.explains:
+    if statement.kind is Kind.READ and not statement.explains and not statement.pragma[0]:
         return replace(statement, program=_program(connection, sql))
     return statement
 
@@ -181,12 +181,12 @@ def _program(connection: apsw.Connection, sql: str) -> Program | None:
     """Opcodes: https://www.sqlite.org/opcode.html"""
     try:
         listing: list[Any] = connection.execute(f"EXPLAIN {sql}", _NULLS, can_cache=False).fetchall()
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):  # an operand of some opcodes is no text, though SQLite lists it as one
         return None
     opened = [(p2, p3) for _, opcode, _, p2, p3, *_ in listing if opcode in {"OpenRead", "ReopenIdx", "OpenWrite"}]
     return Program(
         frozenset(int(root) for root, database in opened if database == 0),
-        sum(opcode == "VOpen" for _, opcode, *_ in listing),
+        len({p4 for _, opcode, _, _, _, p4, *_ in listing if opcode == "VOpen"}),
         any(database != 0 for _, database in opened),
         frozenset(fold(str(p4).partition("(")[0]) for _, opcode, _, _, _, p4, *_ in listing if opcode in _CALLS),
     )

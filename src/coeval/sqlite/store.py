@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
 
 import apsw
 
@@ -35,6 +36,7 @@ from .writer import Writer
 log = logging.getLogger("coeval")
 
 Tell = Callable[..., None]
+T = TypeVar("T")
 
 
 class Store:
@@ -50,7 +52,7 @@ class Store:
         self.functions = functions
         self._tell = tell
         self._finished = False
-        self._streams: weakref.WeakSet[RowStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[RowStream[Any]] = weakref.WeakSet()
         self.writable = _look_at(path, settings)
         there = os.path.exists(path)
         if again and not there:
@@ -59,7 +61,8 @@ class Store:
         with ExitStack() as undo:
             if there:
                 self._watch(undo)  # before looking, so that nobody slips in between
-            if not there or guard.watchers(self.identity) == 1:  # else a store of ours is still being closed
+            guard.refuse_inherited(path)
+            if not again and (not there or guard.watchers(self.identity) == 1):  # else ours may be on it, being closed
                 guard.refuse_descriptors(path)
             try:
                 self._open(undo, there)
@@ -207,7 +210,7 @@ class Store:
         except ValueError:
             return None
 
-    def streaming(self, stream: RowStream) -> RowStream:
+    def streaming(self, stream: RowStream[T]) -> RowStream[T]:
         """``stream`` has a reader of its own; it ends with the store."""
         self._streams.add(stream)
         return stream
@@ -255,7 +258,10 @@ class Store:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def _connect(self) -> Connection:
-        connection = Connection(self.path, self.settings, self.functions, flags=self._flags())
+        try:
+            connection = Connection(self.path, self.settings, self.functions, flags=self._flags())
+        except apsw.Error as error:
+            raise translate(error, self.path) from error
         status = os.stat(self.path)
         if (
             status.st_dev,

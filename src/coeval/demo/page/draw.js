@@ -1,4 +1,4 @@
-// Small helpers for drawing: SVG elements, colours of delays, words for minutes, the tooltip.
+// What all drawings share: SVG elements, colours of delays, words for minutes, the tooltip.
 
 const SVG = "http://www.w3.org/2000/svg";
 
