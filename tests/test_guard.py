@@ -234,6 +234,7 @@ def test_a_forked_child_starts_with_nothing_watched(file: pathlib.Path) -> None:
 
         def refuse():
             try:
+                guard.refuse_inherited(path)
                 guard.refuse_descriptors(path)
                 return "alone"
             except guard.SecondLibraryError as error:

@@ -92,7 +92,8 @@ class BlockingSource:
         assert isinstance(reading, BlockingReading)
         connection = reading.connection
         try:
-            connection.run("COMMIT")
+            if connection.raw.in_transaction:  # an I/O error ends it
+                connection.run("COMMIT")
             if connection.reading:  # COMMIT leaves the snapshot of an unfinished statement open
                 raise RuntimeError("a statement was left unfinished")
         except BaseException:

@@ -21,15 +21,15 @@ from coeval import errors
 FD = "/proc/self/fd"
 
 
-def descriptors():
-    """What this process has open that looks like a database."""
+def descriptors(path):
+    """What this process has open of the database, its -wal and -shm."""
     found = []
     for number in os.listdir(FD):
         try:
             found.append(os.readlink(f"{FD}/{number}"))
         except OSError:
             continue
-    return [name for name in found if "app.db" in name]
+    return [name for name in found if name.startswith(str(path))]
 
 
 def test_two_opens_share_the_cache(path):
@@ -82,7 +82,7 @@ def test_closes_are_counted(path):
     two.close()
     with pytest.raises(errors.ClosedError):
         two.query("SELECT 1")
-    assert [] == descriptors()
+    assert [] == descriptors(path)
 
 
 def test_opened_again_it_is_new(path):
@@ -111,7 +111,7 @@ def test_a_refused_open_is_not_counted(path):
             with pytest.raises(errors.ConfigError, match="timeout"):
                 coeval.open(path, timeout=2.0)
         db.query("SELECT 1")
-    assert [] == descriptors()
+    assert [] == descriptors(path)
     with coeval.open(path, timeout=2.0) as db:
         assert 2.0 == db.settings.timeout
 
@@ -132,7 +132,7 @@ def test_many_threads_open_at_once(path):
         found = list(pool.map(use, range(8)))
     assert {8} == {count for _, count in found}
     assert 1 == len({engine for engine, _ in found})
-    assert [] == descriptors()
+    assert [] == descriptors(path)
 
 
 def test_no_thread_is_left(path, tmp_path):
@@ -156,9 +156,9 @@ def test_no_descriptor_is_left(path):
         with db.snapshot() as snap:
             snap.query("SELECT * FROM t")
         list(db.iterate("SELECT 1"))
-        assert descriptors()
+        assert descriptors(path)
         db.close()
-        assert [] == descriptors()
+        assert [] == descriptors(path)
     assert ["app.db"] == [name.name for name in path.parent.iterdir()]
 
 
