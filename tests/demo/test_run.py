@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+import coeval
 from coeval import demo, errors
-from coeval.demo import data, runner
+from coeval.demo import data, report, runner
 from coeval.demo.phase import Phase
 
 
@@ -160,3 +161,14 @@ def test_an_interrupted_measurement_leaves_nothing(folder: Path, number: signal.
     assert "Stopped." in said
     assert "Traceback" not in said
     assert before == {file.name for file in folder.iterdir()}
+
+
+def test_the_quick_start_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is shown as the next step works as it stands, and fits a window of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    exec(report.QUICK_START, {})  # noqa: S102 - our own text
+    assert "1 Ada\n" == capsys.readouterr().out
+    assert max(map(len, report.QUICK_START.splitlines())) <= 76
+    coeval.open("app.db").close()

@@ -16,25 +16,30 @@ from rich.text import Text
 
 from .phase import Phase
 
-__all__ = ["as_json", "next_steps", "show"]
+__all__ = ["QUICK_START", "as_json", "next_steps", "show"]
 
-_QUICK_START = """\
+QUICK_START = """\
 import coeval
 
-db = coeval.open("app.db")                                   # tuned, durable, cached in memory
-db.script("CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, name TEXT, region TEXT)")
-db.execute("INSERT INTO users (name, region) VALUES (?, ?)", "Ada", "EU")   # on the disk when it returns
+db = coeval.open("app.db")          # tuned, durable, cached in memory
+db.script("CREATE TABLE users (id INTEGER PRIMARY KEY, name, region)")
 
-for user in db.query("SELECT id, name FROM users WHERE region = ?", "EU"):  # cached, never stale
+sql = "INSERT INTO users (name, region) VALUES (?, ?)"
+db.execute(sql, "Ada", "EU")        # on the disk when it returns
+
+sql = "SELECT id, name FROM users WHERE region = ?"
+for user in db.query(sql, "EU"):    # cached, never stale
     print(user["id"], user["name"])
-
-print(db.stats().hit_rate)
 """
 
 
 def show(console: Console, off: Phase, on: Phase) -> None:
     """The table, and below it whatever went wrong."""
-    table = Table(title="The same load, without and with the cache", title_justify="left", title_style="bold")
+    table = Table(
+        title="The same load, without the cache and with one that starts empty",
+        title_justify="left",
+        title_style="bold",
+    )
     table.add_column("")
     for name in ("cache off", "cache on", "ratio"):
         table.add_column(name, justify="right")
@@ -52,11 +57,11 @@ def next_steps(console: Console) -> None:
         Panel(
             Group(
                 Text("Ten lines to begin with:", style="bold"),
-                Syntax(_QUICK_START, "python", background_color="default"),
+                Syntax(QUICK_START, "python", background_color="default"),
                 Text.assemble(("coeval demo --serve", "bold cyan"), "   the same application as a page to look at"),
                 Text.assemble(
                     ("coeval explain app.db 'SELECT …'", "bold cyan"),
-                    "   what a statement reads, and whether it can be cached",
+                    "   what it reads, can it be cached",
                 ),
             ),
             title="What next",
