@@ -40,7 +40,7 @@ lint:
 	  "ruff check ." \
 	  "ruff format --check ." \
 	  "mypy --strict src" \
-	  "mypy --follow-imports=silent tests" \
+	  "mypy --follow-imports=silent --explicit-package-bases tests" \
 	  "mypy --follow-imports=silent benchmarks" \
 	  "mypy --follow-imports=silent tools" \
 	; do echo "== $$command"; .venv-lint/bin/$$command || status=1; done; exit $$status

@@ -8,6 +8,10 @@ a checkpoint of such a library that meets a commit can corrupt the file.
 import json
 import sqlite3
 import sys
+import warnings
+
+# From 3.12 on the standard module warns of numbered placeholders, on the stream of our answers.
+warnings.simplefilter("ignore", DeprecationWarning)
 
 
 def main(path):

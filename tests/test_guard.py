@@ -331,6 +331,7 @@ def test_a_connection_that_was_there_first(file: pathlib.Path) -> None:
         connection.execute("ATTACH ? AS other", (sys.argv[1],))
         connection.execute("SELECT * FROM other.t").fetchall()
         print(several())
+        connection.close()
     """
     assert run(program, file).splitlines() == ["descriptors", "alone", "descriptors"]
 

@@ -65,7 +65,7 @@ def a_commit_between_two_clock_readings(db: coeval.Database, foreign: Any) -> st
             foreign.execute(due.pop())
         return seen
 
-    Connection._stamps = late  # type: ignore[method-assign]
+    Connection._stamps = late  # type: ignore[method-assign, assignment]
     try:
         cached(db, READ)
     finally:

@@ -168,7 +168,7 @@ class World:
         for name, *arguments in operations:
             match name:
                 case "read":
-                    self.read(*arguments, on=on)
+                    self.read(arguments[0], arguments[1], on)
                 case "write":
                     self.write(who or arguments[0], *arguments[1:])
                 case "schema":

@@ -173,13 +173,17 @@ def test_two_copies_that_reach_one_schema_version_by_different_ddl(db, path: Pat
     copy = os.fspath(path) + ".copy"
     first.execute(f"VACUUM INTO '{copy}'")
     db.script("CREATE TABLE n (v)")
-    goal = first.execute("PRAGMA schema_version")[0][0]
+
+    def version(program: Foreign) -> int:
+        return int(str(program.execute("PRAGMA schema_version")[0][0]))
+
+    goal = version(first)
     old = keep(db, READ)
     other: Foreign = start_foreign(copy)
     other.execute("DROP TRIGGER _coeval_update_1")
-    while other.execute("PRAGMA schema_version")[0][0] < goal:
-        other.execute(f"CREATE TABLE x{other.execute('PRAGMA schema_version')[0][0]} (v)")
-    assert goal == other.execute("PRAGMA schema_version")[0][0]
+    while version(other) < goal:
+        other.execute(f"CREATE TABLE x{version(other)} (v)")
+    assert goal == version(other)
     other.execute("UPDATE t SET v = 99")
     other.execute("PRAGMA journal_mode = DELETE")
     other.kill()

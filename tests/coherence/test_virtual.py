@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import coeval
@@ -95,9 +97,10 @@ def test_a_module_that_may_read_anything_is_not_kept(path, open_db):
 
     rows = [(1,)]
 
-    def numbers():
+    def made():
         yield from rows
 
+    numbers: Any = made
     numbers.columns = ("n",)
     numbers.column_access = apsw.ext.VTColumnAccess.By_Index
 
