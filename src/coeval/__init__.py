@@ -9,7 +9,7 @@
 The map, in the reader's order:
 
     database.py      the blocking face: open, query, execute, transaction, snapshot
-    reads.py, transaction.py, snapshot.py, unit.py   what the calls do, and which unit a call belongs to
+    reads.py, writes.py, transaction.py, snapshot.py, unit.py, streams.py   what the calls do, and which unit a call belongs to
     rows.py, into.py, values.py    what comes out, and what goes in
     engine.py        one open file in one process: shared, forked, replaced
     coherence/       policy: scopes, stamps, read sets, the decision of validity

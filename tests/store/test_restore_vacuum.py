@@ -205,3 +205,27 @@ def test_vacuum_as_a_statement_is_refused(db, tmp_path):
     with pytest.raises(errors.SQLError):
         db.execute("VACUUM INTO ?", str(tmp_path / "copy.db"))
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_vacuum_waits_for_a_lock_after_a_verification_that_did_not(db, foreign):
+    """Verifying the triggers waits for nobody, and leaves the writer's patience as it found it."""
+    foreign.execute("CREATE TABLE u(x)")
+    assert "old" == db.scalar(SQL)  # verifies, without waiting
+    assert 2 <= db.stats().verifications
+    foreign.execute("BEGIN IMMEDIATE")
+    failed = []
+
+    def vacuum():
+        try:
+            db.vacuum()
+        except errors.Error as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=vacuum)
+    thread.start()
+    while db._engine._store.writer.gate._holder is None and thread.is_alive():
+        pass
+    thread.join(0.05)
+    foreign.execute("COMMIT")
+    thread.join(30)
+    assert [] == failed
