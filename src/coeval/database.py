@@ -292,7 +292,7 @@ class Database(Reads, Writes):
             finally:
                 store.writer.rollback()
             if store.settings.coherence == "stamps":
-                self._settle("verify the triggers", lambda transaction: store.verify_within(transaction.ready()))
+                self._settle("verify the triggers", lambda transaction: store.verify_within(transaction._ready()))
         except apsw.Error as error:
             raise translate(error, store.path, what) from error
         self._engine.events.tell("write")

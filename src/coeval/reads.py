@@ -97,7 +97,7 @@ class Reads:
         a reader that stays open keeps the WAL from being reset, so end it soon. One made in a transaction or snapshot ends with that.
         """
         stream = self._stream(sql, params)
-        return stream if into is None else stream.each(lambda row: _made((row,), into)[0])
+        return stream if into is None else stream._each(lambda row: _made((row,), into)[0])
 
 
 def _made(rows: tuple[Row, ...], into: type[T]) -> tuple[T, ...]:

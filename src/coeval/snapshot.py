@@ -51,7 +51,7 @@ class Snapshot(Unit, Reads):
     ) -> None:
         reading, self._reading = self._reading, None
         self._pop()
-        if reading is not None and not self.forked:
+        if reading is not None and not self._forked:
             self._cut_streams()
             run(self._source.end(reading))
 
@@ -69,7 +69,7 @@ class Snapshot(Unit, Reads):
         return self._streaming(self._open().connection.stream(sql, wanted.parameters))
 
     def _open(self) -> BlockingReading:
-        if self._reading is None or not self.mine:
+        if self._reading is None or not self._mine:
             raise ClosedError(
                 "The snapshot has ended, or belongs to another thread or task",
                 hint="Use it inside its `with` block, or open another one there.",

@@ -25,9 +25,9 @@ class RowStream(Generic[T]):
         """``rows`` frees what it holds when it is closed."""
         self._rows = rows
         self._make: Callable[[Any], Any] | None = None
-        self._cut = False
+        self._ended = False
 
-    def each(self, make: Callable[[Any], U]) -> RowStream[U]:
+    def _each(self, make: Callable[[Any], U]) -> RowStream[U]:
         """This iterator, giving ``make(row)`` for each row from now on."""
         self._make = make
         return cast("RowStream[U]", self)
@@ -36,7 +36,7 @@ class RowStream(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        if self._cut:
+        if self._ended:
             raise ClosedError(
                 "The transaction or snapshot of this iterator has ended, or its database was closed",
                 hint="Read it to its end before.",
@@ -48,9 +48,9 @@ class RowStream(Generic[T]):
         """Free the statement and its snapshot. Twice does no harm."""
         self._rows.close()
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         """The unit ends: free everything; going on is an error from now on."""
-        self._cut = True
+        self._ended = True
         self._rows.close()
 
     def __enter__(self) -> Self:

@@ -45,7 +45,7 @@ class Transaction(Unit, Reads, Writes):
 
     def __enter__(self) -> Self:
         """Waits for the turn, in order of arrival; raises LockTimeoutError naming the holder."""
-        self.begin()
+        self._begin()
         self._push()
         return self
 
@@ -54,14 +54,14 @@ class Transaction(Unit, Reads, Writes):
     ) -> None:
         """Commits, durably, or rolls back where the block raised. Raises what COMMIT raises, after rolling back."""
         self._pop()
-        if not self.forked:
-            self.end(good=error is None)
+        if not self._forked:
+            self._end(good=error is None)
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Take the turn and the lock."""
         self._store, self._connection = self._engine.using(lambda store: (store, store.writer.begin(self._what)))
 
-    def end(self, *, good: bool) -> None:
+    def _end(self, *, good: bool) -> None:
         """Commit where ``good``, else roll back; pass the turn on."""
         connection, self._connection = self._connection, None
         assert connection is not None
@@ -92,11 +92,11 @@ class Transaction(Unit, Reads, Writes):
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         wanted = self._readable(request(sql, params, limit))
-        return self.ready().rows(sql, wanted.parameters, limit)
+        return self._ready().rows(sql, wanted.parameters, limit)
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         wanted = self._readable(request(sql, params))
-        return self._streaming(self.ready().stream(sql, wanted.parameters))
+        return self._streaming(self._ready().stream(sql, wanted.parameters))
 
     def _readable(self, wanted: Request) -> Request:
         statement = self._compiled(wanted.sql)
@@ -105,33 +105,33 @@ class Transaction(Unit, Reads, Writes):
         self._engine.events.tell("uncached")
         return wanted
 
-    def refuse(self, sql: str, values: Sequence[Parameters]) -> Statement:
+    def _refuse(self, sql: str, values: Sequence[Parameters]) -> Statement:
         """Raise where ``sql`` cannot run so, once with each of ``values``; before `begin` too."""
         statement = self._compiled(sql)
-        check_write(statement, in_transaction=self.active)
+        check_write(statement, in_transaction=self._active)
         for one in values:
             check_parameters(statement, one)
         return statement
 
-    def run(self, sql: str, parameters: Parameters) -> Result:
+    def _run(self, sql: str, parameters: Parameters) -> Result:
         """One statement; `Writes.execute` says the rest."""
         statement = self._writable(sql, (parameters,))
-        return self._whole(lambda: self._run(statement, parameters))
+        return self._whole(lambda: self._step(statement, parameters))
 
-    def run_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
+    def _run_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
         """One statement once for each of ``parameters``."""
         statement = self._writable(sql, parameters)
 
         def run_all() -> Result:
             total, last = 0, None
             for one in parameters:
-                result = self._run(statement, one)
+                result = self._step(statement, one)
                 total, last = total + result.rowcount, result.lastrowid
             return Result(total, last, ())
 
         return self._whole(run_all)
 
-    def run_script(self, sql: str) -> None:
+    def _run_script(self, sql: str) -> None:
         """Many statements."""
 
         def judge(statement: Statement) -> None:
@@ -139,20 +139,20 @@ class Transaction(Unit, Reads, Writes):
             self._note(statement)
 
         check_text(sql)
-        self._whole(lambda: run_script(self.ready(), sql, judge))
+        self._whole(lambda: run_script(self._ready(), sql, judge))
 
     def _whole(self, work: Callable[[], T]) -> T:
         """``work``, or nothing of it where it raises: OR FAIL, RAISE(FAIL) and calls of many rows would leave some (hole 29).
 
         A transaction of the call's own is rolled back anyway.
         """
-        if not self.active:
+        if not self._active:
             return work()
         with Savepoint(self):
             return work()
 
-    def _run(self, statement: Statement, parameters: Parameters) -> Result:
-        connection = self.ready()
+    def _step(self, statement: Statement, parameters: Parameters) -> Result:
+        connection = self._ready()
         if statement.inserts:
             connection.raw.set_last_insert_rowid(0)  # the last one may be a neighbour's, and this may insert nothing
         rows = connection.rows(statement.sql, parameters)
@@ -162,8 +162,8 @@ class Transaction(Unit, Reads, Writes):
         return Result(connection.raw.changes(), last or None, rows)
 
     def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
-        self.ready()
-        statement = self.refuse(sql, values)
+        self._ready()
+        statement = self._refuse(sql, values)
         self._note(statement)
         return statement
 
@@ -176,15 +176,15 @@ class Transaction(Unit, Reads, Writes):
     def _compiled(self, sql: str) -> Statement:
         """What ``sql`` is. After a change of the schema in this transaction only its own connection knows."""
         if self._schema_changed:
-            return self.ready().compile(sql)
+            return self._ready().compile(sql)
         if self._connection is not None:
             return self._store.statements.analyse(sql).statement
         return self._engine.using(lambda store: store.statements.analyse(sql)).statement
 
-    def ready(self) -> Connection:
+    def _ready(self) -> Connection:
         """The connection, where this transaction goes on and the caller may use it."""
         connection = self._connection
-        if connection is None or (self.active and not self.mine):
+        if connection is None or (self._active and not self._mine):
             raise ClosedError(
                 "The transaction has ended, or belongs to another thread or task",
                 hint="Use it inside its `with` block; other threads and tasks open their own.",
@@ -197,7 +197,7 @@ class Transaction(Unit, Reads, Writes):
         return connection
 
     @property
-    def alive(self) -> bool:
+    def _alive(self) -> bool:
         """True until it ends, or SQLite ends it."""
         return self._connection is not None and self._connection.raw.in_transaction
 
@@ -211,16 +211,16 @@ class Savepoint:
         self._name = f"coeval_{next(_names)}"
 
     def __enter__(self) -> Transaction:
-        self._transaction.ready().run(f"SAVEPOINT {self._name}")
+        self._transaction._ready().run(f"SAVEPOINT {self._name}")
         return self._transaction
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         transaction = self._transaction
-        if error is not None and not transaction.alive:
+        if error is not None and not transaction._alive:
             return  # SQLite has rolled back everything already
-        connection = transaction.ready()
+        connection = transaction._ready()
         if error is not None:
             connection.run(f"ROLLBACK TO {self._name}")
         connection.run(f"RELEASE {self._name}")

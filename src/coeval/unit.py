@@ -27,8 +27,8 @@ class Unit:
     """The part of a transaction or snapshot that has to do with who may join it."""
 
     def __init__(self, engine: object) -> None:
-        self.engine = engine
-        self.active = False
+        self._unit_of = engine
+        self._active = False
         self._owner: tuple[int, int, Any] = (0, 0, None)
         self._outer: Unit | None = None
         self._streams: list[RowStream[Any]] = []
@@ -36,12 +36,12 @@ class Unit:
     def _push(self) -> None:
         self._owner = here()
         self._outer = current.get()
-        self.active = True
+        self._active = True
         current.set(self)
 
     def _pop(self) -> None:
         """Leave. Units end in whatever order; a context that points at one that ended skips it."""
-        self.active = False
+        self._active = False
         if current.get() is self:
             current.set(self._outer)
 
@@ -54,15 +54,15 @@ class Unit:
     def _cut_streams(self) -> None:
         streams, self._streams = self._streams, []
         for stream in streams:
-            stream.cut()
+            stream._cut()
 
     @property
-    def forked(self) -> bool:
+    def _forked(self) -> bool:
         """True in a process that was forked inside this unit: it is the parent's, and stays so."""
         return self._owner[0] != os.getpid()
 
     @property
-    def mine(self) -> bool:
+    def _mine(self) -> bool:
         """True where the calling thread and task opened this unit, in this process."""
         return self._owner == here()
 
@@ -71,7 +71,7 @@ def joined(engine: object) -> Unit | None:
     """The unit that a call on ``engine`` belongs to here, or None."""
     unit = current.get()
     while unit is not None:
-        if unit.engine is engine and unit.active and unit.mine:
+        if unit._unit_of is engine and unit._active and unit._mine:
             return unit
         unit = unit._outer
     return None

@@ -36,14 +36,14 @@ class Writes:
         if not own:
             return work(transaction)
         if values is not None:
-            transaction.refuse(what, values)  # at once: bad input does not wait for its turn
-        transaction.begin()
+            transaction._refuse(what, values)  # at once: bad input does not wait for its turn
+        transaction._begin()
         try:
             result = work(transaction)
         except BaseException:
-            transaction.end(good=False)
+            transaction._end(good=False)
             raise
-        transaction.end(good=True)
+        transaction._end(good=True)
         return result
 
     def execute(self, sql: str, *params: Any) -> Result:
@@ -52,7 +52,7 @@ class Writes:
         Outside a transaction it is durable on return, at the configured level, and visible to every later read.
         """
         parameters = adapted(params)
-        return self._settle(sql, lambda transaction: transaction.run(sql, parameters), (parameters,))
+        return self._settle(sql, lambda transaction: transaction._run(sql, parameters), (parameters,))
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> Result:
         """Run one statement once for each of ``rows``, all in one transaction; ``rowcount`` is the sum.
@@ -60,8 +60,8 @@ class Writes:
         ``rows`` is read to its end before the turn is taken, so that its code never runs while others wait.
         """
         parameters: list[Parameters] = [adapt_parameters(row) for row in rows]
-        return self._settle(sql, lambda transaction: transaction.run_many(sql, parameters), parameters)
+        return self._settle(sql, lambda transaction: transaction._run_many(sql, parameters), parameters)
 
     def script(self, sql: str) -> None:
         """Run a text of statements in one transaction, each to its end. Transaction control in it is refused."""
-        self._settle(sql, lambda transaction: transaction.run_script(sql))
+        self._settle(sql, lambda transaction: transaction._run_script(sql))

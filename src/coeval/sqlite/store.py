@@ -222,7 +222,7 @@ class Store:
         """
         for stream in list(self._streams):
             with suppress(ValueError):  # another thread is just taking a row; the reader is closed after it
-                stream.cut()
+                stream._cut()
         self.readers.close()
         self.writer.close(timeout)
         self.finished()
