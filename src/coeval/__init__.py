@@ -27,6 +27,8 @@ Ring: shell.
 
 from __future__ import annotations
 
+import logging
+
 from .database import Database, open
 from .errors import Error
 from .events import Statistics
@@ -38,6 +40,8 @@ from .transaction import Transaction
 from .uninstalling import uninstall
 
 __version__ = "0.1.0"
+
+logging.getLogger("coeval").addHandler(logging.NullHandler())  # quiet until the application says where logs go
 
 __all__ = [
     "Database",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .cache.lookup import Reading, Request, Rows
 from .coherence.scopes import Scope
 from .coherence.stamps import Seen
+from .errors import SQLError
 from .rows import Row
 from .sqlite.connection import Connection
 from .sqlite.routing import check_parameters, check_read
@@ -50,6 +51,18 @@ class BlockingReading:
             self._known[scopes] = known
         return known
 
+    async def plan(self, request: Request) -> Analysis | None:
+        statements, schema = self._store.statements, (await self.seen(())).schema
+        try:
+            known = statements.analyse(request.sql)
+        except SQLError:  # not in the schema of now
+            known = None
+        fits = known is not None and schema is not None and known.schema == schema
+        statement = known.statement if known is not None and fits else self.connection.compile(request.sql)
+        check_read(statement)
+        check_parameters(statement, request.parameters)
+        return known if fits else None
+
     async def rows(self, request: Request) -> tuple[Row, ...]:
         return self.connection.rows(request.sql, request.parameters, request.limit)
 
@@ -72,12 +85,15 @@ class BlockingSource:
         return self._store.renew(request.sql)
 
     async def rows(self, request: Request) -> Rows:
-        store = self._store
-        connection = store.readers.take()
+        readers = self._store.readers
+        connection = readers.take()
         try:
-            return connection.rows(request.sql, request.parameters, request.limit)
-        finally:
-            store.readers.give_back(connection)
+            rows = connection.rows(request.sql, request.parameters, request.limit)
+        except BaseException:
+            readers.give_back_doubtful(connection)
+            raise
+        readers.give_back(connection)
+        return rows
 
     async def begin(self) -> BlockingReading:
         connection = self._store.readers.take()
@@ -94,9 +110,8 @@ class BlockingSource:
         try:
             if connection.raw.in_transaction:  # an I/O error ends it
                 connection.run("COMMIT")
-            if connection.reading:  # COMMIT leaves the snapshot of an unfinished statement open
-                raise RuntimeError("a statement was left unfinished")
         except BaseException:
             self._store.readers.discard(connection)
             raise
-        self._store.readers.give_back(connection)
+        # COMMIT leaves the snapshot of an unfinished statement open, which only an interrupt can have left
+        self._store.readers.give_back_doubtful(connection)

@@ -6,6 +6,8 @@ Ring: shell.
 from __future__ import annotations
 
 import os
+import sys
+import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
@@ -61,8 +63,8 @@ class Database(Reads, Writes):
 
     def __init__(self, engine: Engine) -> None:
         """Use `coeval.open`."""
-        self._engine = engine
         self._closed = False
+        self._engine = engine
         self._find = engine.find
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -148,15 +150,21 @@ class Database(Reads, Writes):
         engine.using(lambda store: run(BlockingSource(store).plan(wanted)))
         engine.events.tell("uncached")
 
+        made: list[weakref.ref[RowStream[Row]]] = []  # weak, so that an abandoned iterator frees its reader at once
+
         def rows() -> Generator[Row, None, None]:
             store, connection = engine.using(lambda store: (store, store.readers.take()))
-            store.streaming(stream)
+            stream = made[0]()
+            if stream is not None:
+                store.streaming(stream)
+            del stream
             try:
                 yield from connection.stream(sql, wanted.parameters)
             finally:
-                store.readers.give_back(connection)
+                store.readers.give_back_doubtful(connection)
 
         stream = RowStream(rows())
+        made.append(weakref.ref(stream))
         return stream
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -184,6 +192,8 @@ class Database(Reads, Writes):
 
     def snapshot(self) -> AbstractContextManager[Reads]:
         """Several reads of one moment, for ``with``, cached ones too. Holds a reader; end it soon.
+
+        It only reads: writes made meanwhile are transactions of their own, and not seen in it.
 
         Inside a transaction or another snapshot of the same context it is that one, which is of one moment already.
         """
@@ -249,14 +259,15 @@ class Database(Reads, Writes):
 
     def close(self) -> None:
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
-        if not self._closed:
-            if isinstance(joined(self._engine), Transaction):
-                raise ReentryError(
-                    "close() inside a transaction would wait for that transaction", hint="Close after its block."
-                )
-            self._closed = True
-            self._find = _nothing
-            self._engine.release()
+        if isinstance(joined(self._engine), Transaction):
+            raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
+        self._find = _nothing
+        self._engine.release(self)
+
+    def __del__(self) -> None:
+        """A face that nobody has any more closes itself."""
+        if not self._closed and not sys.is_finalizing():
+            self.close()
 
     def __enter__(self) -> Self:
         return self

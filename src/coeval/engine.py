@@ -10,16 +10,17 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
 from .cache.entry import Entry
 from .coherence.stamps import Mark
 from .config import Settings, conflicts
-from .errors import ClosedError, ConfigError
+from .errors import ClosedError, ConfigError, OpenError
 from .events import Events, Statistics
 from .housekeeper import housekeeper
+from .sqlite import guard
 from .sqlite.functions import Function, Functions
 from .sqlite.readers import Retired
 from .sqlite.store import Store
@@ -31,15 +32,22 @@ T = TypeVar("T")
 log = logging.getLogger("coeval")
 
 
+STRIPES = 16
+
+
 class _Registry:
-    """The engines of this process by real path, and the lock under which they open and close."""
+    """The engines of this process by real path. Opening one waits for others of its path alone, never under `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.opening = tuple(threading.RLock() for _ in range(STRIPES))  # for a path: the one that its hash names
         self.engines: dict[str, Engine] = {}
+        self.closing: set[Engine] = set()  #: closed, and waiting for units that are still open
 
     def before_fork(self) -> None:
         """Nothing opens or closes from now on, until the fork is done."""
+        for lock in self.opening:
+            lock.acquire()
         self.lock.acquire()
         for engine in self.engines.values():
             engine.before_fork()
@@ -49,13 +57,19 @@ class _Registry:
         for engine in self.engines.values():
             engine.after_fork_in_parent()
         self.lock.release()
+        for lock in self.opening:
+            lock.release()
 
     def after_fork_in_child(self) -> None:
         """The locks may be held by threads that do not exist here."""
         self.lock = threading.RLock()
+        self.opening = tuple(threading.RLock() for _ in range(STRIPES))
         housekeeper.after_fork()
         for engine in self.engines.values():
             engine.after_fork_in_child()
+        for engine in self.closing:
+            engine.after_fork_in_child()
+        self.closing = set()
 
 
 _registry = _Registry()
@@ -68,6 +82,12 @@ LONGEST_WAIT_TO_FORK = 1.0
 def _nothing() -> Mark:
     """The commit clock while there is no store: equals no mark."""
     return b""
+
+
+class Face(Protocol):
+    """What an engine is used by."""
+
+    _closed: bool
 
 
 class Engine:
@@ -107,17 +127,17 @@ class Engine:
                 if store is not None:
                     self._replace(store)
 
-    def acquire(self) -> None:
-        self._users += 1
-
-    def release(self) -> None:
-        """One face less; with the last one everything is closed."""
+    def release(self, face: Face) -> None:
+        """``face`` is closed, once; with the last one everything is."""
         with _registry.lock:
+            if face._closed:
+                return
+            face._closed = True
             self._users -= 1
             if self._users:
                 return
             _registry.engines.pop(self.path, None)
-            self._close()
+        self._close()
 
     def add_function(self, function: Function) -> None:
         """Make ``function`` known to all connections, from their next statement on; results made without it are forgotten."""
@@ -153,6 +173,7 @@ class Engine:
         self._retired = [one for one in self._retired if not one.finished()]
         if self._closed and not self._retired:
             housekeeper.remove(self)
+            _registry.closing.discard(self)
         if store is None or self._closed:
             return
         try:
@@ -167,9 +188,11 @@ class Engine:
         with self._lock:
             if self._store is not store:
                 return
-            log.warning("%s was replaced by another file; it is opened anew", self.path)
+            log.warning("%s no longer leads to the file that was open; it is opened anew", self.path)
             self._detach()
             self._retired.append(store)
+            if guard.identity_of(self.path) not in (None, store.identity):
+                guard.remove_orphans(self.path, store.log)  # before anybody here opens the new file
         store.close(0.0)
 
     def before_fork(self) -> None:
@@ -182,7 +205,12 @@ class Engine:
         self._lock.acquire()
         store, self._store = self._store, None
         if store is not None:
-            if joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK):
+            quiet = False
+            try:
+                quiet = joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK)
+            except Exception:
+                log.exception("Closing %s before a fork failed; the child will refuse to open it", self.path)
+            if quiet:
                 self._detach()
             else:
                 self._store = store
@@ -197,9 +225,11 @@ class Engine:
         """Touch nothing of the parent's; open with the next call."""
         self._lock = threading.RLock()
         self.tier.after_fork_in_child()
-        if self._store is not None:
-            self._store.abandon()
-            self._detach()
+        for store in (self._store, *self._retired):
+            if store is not None:
+                store.abandon()
+        self._retired = []
+        self._detach()
 
     def _detach(self) -> None:
         self.now = _nothing
@@ -225,6 +255,8 @@ class Engine:
         if store is not None:
             store.close(self.settings.timeout)
             self._retired.append(store)
+        _registry.closing.add(self)
+        housekeeper.add(self)
         self.look()
         self.remove_private()
 
@@ -246,23 +278,39 @@ def engine_for(path: str, settings: Settings) -> Engine:
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")
     real = os.path.realpath(path)
-    with _registry.lock:
-        engine = _registry.engines.get(real)
-        if engine is None:
+    with _registry.opening[hash(real) % STRIPES]:
+        with _registry.lock:
+            engine = _registry.engines.get(real)
+            if engine is not None:
+                _refuse_conflicts(engine, settings, path)
+                engine._users += 1
+                return engine
+        try:
             engine = Engine(real, settings, private)
+        except BaseException as error:
             if private:
-                atexit.register(engine.remove_private)
+                import shutil
+
+                shutil.rmtree(private, ignore_errors=True)
+            if isinstance(error, Retired):
+                raise OpenError(f"{path} was replaced while it was opened", hint="Open it again.") from None
+            raise
+        if private:
+            atexit.register(engine.remove_private)
+        with _registry.lock:
             _registry.engines[real] = engine
-            housekeeper.add(engine)
-        else:
-            differing = conflicts(engine.settings, settings)
-            if differing:
-                raise ConfigError(
-                    f"{path} is open in this process with another {', '.join(differing)}",
-                    hint="Open it once and share the Database, or give the same settings everywhere.",
-                )
-        engine.acquire()
+            engine._users = 1
+        housekeeper.add(engine)
         return engine
+
+
+def _refuse_conflicts(engine: Engine, settings: Settings, path: str) -> None:
+    differing = conflicts(engine.settings, settings)
+    if differing:
+        raise ConfigError(
+            f"{path} is open in this process with another {', '.join(differing)}",
+            hint="Open it once and share the Database, give the same settings everywhere, or close() the other one first.",
+        )
 
 
 def is_open(path: str) -> bool:

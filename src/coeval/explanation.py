@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .sqlite.routing import check_parameters
 from .sqlite.statement import Kind
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Explanation:
 def explain(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any] = ()) -> Explanation:
     """Analyse ``sql`` afresh. ``parameters`` may be left out; the plan is then for NULLs."""
     analysis = store.renew(sql)
+    if parameters:
+        check_parameters(analysis.statement, parameters)
     statement, found = analysis.statement, analysis.read_set
     reasons = found.reasons
     if analysis.schema is None:
@@ -80,4 +83,4 @@ def _plan(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any
             lines.append("  " * depth[number] + detail)
         return tuple(lines)
     finally:
-        store.readers.give_back(connection)
+        store.readers.give_back_doubtful(connection)

@@ -13,6 +13,7 @@ from .cache.lookup import Request
 from .errors import ManyRowsError, NoRowError, ResultError
 from .rows import Row
 from .sqlite.failures import shorten
+from .sqlite.statement import check_text
 from .streams import RowStream
 from .values import adapt_parameters
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 def request(sql: str, params: tuple[Any, ...], limit: int | None = None) -> Request:
     """The request for ``sql`` with ``params`` as the caller gave them: values one by one, or one dict of named ones."""
+    if type(sql) is not str:
+        check_text(sql)
     parameters = adapted(params)
     return Request(sql, parameters, statement_key(sql, parameters, limit), limit)
 

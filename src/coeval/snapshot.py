@@ -57,21 +57,19 @@ class Snapshot(Unit, Reads):
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         engine = self._engine
-        flow = read_within(
-            request(sql, params, limit), self._source, self._open(), self._store.mark, engine.tier, engine.events.tell
-        )
+        flow = read_within(request(sql, params, limit), self._open(), self._store.mark, engine.tier, engine.events.tell)
         return run(flow)
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         wanted = request(sql, params)
-        run(self._source.plan(wanted))
+        run(self._open().plan(wanted))
         self._engine.events.tell("uncached")
         return self._streaming(self._open().connection.stream(sql, wanted.parameters))
 
     def _open(self) -> BlockingReading:
         if self._reading is None or not self._mine:
             raise ClosedError(
-                "The snapshot has ended, or belongs to another thread or task",
+                "The snapshot has not begun, has ended, or belongs to another thread or task",
                 hint="Use it inside its `with` block, or open another one there.",
             )
         return self._reading

@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .errors import ClosedError
@@ -36,22 +37,31 @@ class RowStream(Generic[T]):
         return self
 
     def __next__(self) -> T:
+        try:
+            row = next(self._rows)
+        except (StopIteration, ValueError):  # the generator's own end, or it was closed from another thread
+            if self._ended:
+                raise self._cut_short() from None
+            raise
         if self._ended:
-            raise ClosedError(
-                "The transaction or snapshot of this iterator has ended, or its database was closed",
-                hint="Read it to its end before.",
-            )
-        row = next(self._rows)
+            raise self._cut_short()
         return cast("T", row if self._make is None else self._make(row))
 
     def close(self) -> None:
         """Free the statement and its snapshot. Twice does no harm."""
-        self._rows.close()
+        with suppress(ValueError):  # another thread is just taking a row; it ends the generator after that
+            self._rows.close()
 
     def _cut(self) -> None:
         """The unit ends: free everything; going on is an error from now on."""
         self._ended = True
-        self._rows.close()
+        self.close()
+
+    def _cut_short(self) -> ClosedError:
+        return ClosedError(
+            "The transaction or snapshot of this iterator has ended, or its database was closed",
+            hint="Read it to its end before.",
+        )
 
     def __enter__(self) -> Self:
         return self

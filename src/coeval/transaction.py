@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 _names = count(1)
 
+#: A rowid that nobody has, to tell whether a statement inserted anything.
+NO_ROW = -(2**63)
+
 
 class Transaction(Unit, Reads, Writes):
     """Reads and writes in one transaction. Calls on the database in the same context join it."""
@@ -57,9 +60,11 @@ class Transaction(Unit, Reads, Writes):
         if not self._forked:
             self._end(good=error is None)
 
-    def _begin(self) -> None:
+    def _begin(self, *, stacked: bool = False) -> None:
         """Take the turn and the lock."""
-        self._store, self._connection = self._engine.using(lambda store: (store, store.writer.begin(self._what)))
+        self._store, self._connection = self._engine.using(
+            lambda store: (store, store.writer.begin(self._what, stacked=stacked))
+        )
 
     def _end(self, *, good: bool) -> None:
         """Commit where ``good``, else roll back; pass the turn on."""
@@ -154,12 +159,14 @@ class Transaction(Unit, Reads, Writes):
     def _step(self, statement: Statement, parameters: Parameters) -> Result:
         connection = self._ready()
         if statement.inserts:
-            connection.raw.set_last_insert_rowid(0)  # the last one may be a neighbour's, and this may insert nothing
+            connection.raw.set_last_insert_rowid(
+                NO_ROW
+            )  # the last one may be a neighbour's, and this may insert nothing
         rows = connection.rows(statement.sql, parameters)
         if statement.kind is not Kind.WRITE:
             return Result(0, None, rows)
-        last = connection.raw.last_insert_rowid() if statement.inserts else 0
-        return Result(connection.raw.changes(), last or None, rows)
+        last = connection.raw.last_insert_rowid() if statement.inserts else NO_ROW
+        return Result(connection.raw.changes(), None if last == NO_ROW else last, rows)
 
     def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
         self._ready()
@@ -186,8 +193,8 @@ class Transaction(Unit, Reads, Writes):
         connection = self._connection
         if connection is None or (self._active and not self._mine):
             raise ClosedError(
-                "The transaction has ended, or belongs to another thread or task",
-                hint="Use it inside its `with` block; other threads and tasks open their own.",
+                "The transaction has not begun, has ended, or belongs to another thread or task",
+                hint="Use it inside its `with` block: `with db.transaction() as tx:`. Other threads and tasks open their own.",
             )
         if not connection.raw.in_transaction:
             raise ClosedError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import ParameterError
 from .reads import adapted
 from .rows import Result
 from .values import adapt_parameters
@@ -37,7 +38,7 @@ class Writes:
             return work(transaction)
         if values is not None:
             transaction._refuse(what, values)  # at once: bad input does not wait for its turn
-        transaction._begin()
+        transaction._begin(stacked=True)
         try:
             result = work(transaction)
         except BaseException:
@@ -59,6 +60,10 @@ class Writes:
 
         ``rows`` is read to its end before the turn is taken, so that its code never runs while others wait.
         """
+        if not isinstance(rows, Iterable):
+            raise ParameterError(
+                f"executemany takes rows, and this is {type(rows).__name__}", hint="Give a list of tuples or dicts."
+            )
         parameters: list[Parameters] = [adapt_parameters(row) for row in rows]
         return self._settle(sql, lambda transaction: transaction._run_many(sql, parameters), parameters)
 

@@ -106,7 +106,7 @@ class World:
         return run(compute(REQUEST, self.source, self.tier, self.tell))
 
     def read_within(self, now=MARK):
-        return run(read_within(REQUEST, self.source, self.source, lambda: now, self.tier, self.tell))
+        return run(read_within(REQUEST, self.source, lambda: now, self.tier, self.tell))
 
     def tell(self, name, **facts):
         self.told.append(name)

@@ -47,6 +47,9 @@ class Plan(Protocol):
 class Reading(Protocol):
     """One snapshot."""
 
+    async def plan(self, request: Request) -> Plan | None:
+        """The analysis of the statement, if one holds for this snapshot's schema; refuses what cannot be read in it."""
+
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         """Stamps of ``scopes`` in this snapshot."""
 
@@ -119,9 +122,7 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell) -> R
     return await source.rows(request)
 
 
-async def read_within(
-    request: Request, source: Source, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell
-) -> Rows:
+async def read_within(request: Request, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell) -> Rows:
     """Rows as of the snapshot ``reading``, which may be old.
 
     An entry is never marked here: the clock may have moved on since the snapshot (hole 25). What is computed is kept only where
@@ -134,10 +135,10 @@ async def read_within(
             tell("revalidated")
             return entry.rows
     epoch = tier.epoch
-    plan = await source.plan(request)
-    seen = await reading.seen(plan.scopes)
+    plan = await reading.plan(request)
+    seen = await reading.seen(() if plan is None else plan.scopes)
     rows = await reading.rows(request)
-    if not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
+    if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
         tell("uncached")
         return rows
     tell("miss")

@@ -20,11 +20,12 @@ from ..coherence.names import fold
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen, Stamp
 from ..config import Settings
+from ..errors import ConfigError, ConversionError
 from ..rows import Row, row_type
 from ..values import convert_rows, converters
 from . import pragmas
-from .commit_clock import CommitClock
-from .failures import translate
+from .commit_clock import CommitClock, close
+from .failures import shorten, translate
 from .functions import Function, Functions
 from .statement import Statement, Watcher, compile_one
 from .triggers import FORMAT, schema_version
@@ -47,6 +48,21 @@ class Hooked(apsw.Connection):
     createcollation = create_collation
 
 
+def _check_hooked(connection: apsw.Connection) -> None:
+    """Raise where on_connect left what would break our promises, rather than find out later."""
+    left = None
+    if not connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1):
+        left = "switched triggers off, which the stamps rest on"
+    elif connection.in_transaction or connection.txn_state("main") != apsw.SQLITE_TXN_NONE:
+        left = "left a transaction or a statement open"
+    elif connection.execute("PRAGMA query_only").get:
+        left = "set query_only, which keeps the writer from writing"
+    elif connection.row_trace is not None or connection.exec_trace is not None:
+        left = "set a row or execution trace, which Coeval needs for itself"
+    if left:
+        raise ConfigError(f"on_connect {left}", hint="Leave that out of on_connect.")
+
+
 class Connection:
     """A connection to the store's file, for one thread at a time."""
 
@@ -59,6 +75,7 @@ class Connection:
                 setting(self.raw, settings)
             if settings.on_connect is not None:
                 settings.on_connect(self.raw)
+                _check_hooked(self.raw)
             self._functions = functions
             self._given: tuple[Function, ...] = ()
             self.catch_up()
@@ -75,7 +92,8 @@ class Connection:
         self._version = -1  # of the schema, when last looked at
 
     def close(self) -> None:
-        self.raw.close(True)
+        """Close it; an unfinished statement is ended."""
+        close(self.raw)
 
     # -- stamps ---------------------------------------------------------------------------------------------------
 
@@ -97,9 +115,10 @@ class Connection:
             row: tuple[Any, ...] | None = self._cursor.execute(sql, scopes).get
             if self.watcher.recompiled:
                 row = self._look_at_schema(sql, scopes)
-        except apsw.SQLError:  # our tables are gone
+        except (apsw.SQLError, apsw.SchemaChangeError):  # our tables are gone
             self.watcher.recompiled = True
             row = None
+            schema_version(self.raw)  # something has to be read, for this to be the moment of the snapshot
         if row is None:
             return None, (None,) * len(scopes)
         return (row[1] if row[0] == self._version else None), row[2:]
@@ -122,12 +141,12 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
-        self.catch_up()
         if limit is not None:
             with closing(self.stream(sql, parameters)) as stream:
                 return tuple(islice(stream, limit))
         cursor = self._cursor
         try:
+            self.catch_up()
             cursor.execute(sql, parameters)
             try:
                 description = cursor.get_description()
@@ -140,13 +159,15 @@ class Connection:
             self._cursor = self.raw.cursor()
             if isinstance(error, apsw.Error):
                 raise translate(error, self.path, sql) from error
+            if isinstance(error, UnicodeDecodeError):
+                raise _not_text(error, sql) from error
             raise
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
-        self.catch_up()
         cursor = self.raw.cursor()
         try:
+            self.catch_up()
             cursor.execute(sql, parameters)
             try:
                 description = cursor.get_description()
@@ -156,13 +177,15 @@ class Connection:
             yield from map(kind, convert(cursor) if convert else cursor)
         except apsw.Error as error:
             raise translate(error, self.path, sql) from error
+        except UnicodeDecodeError as error:
+            raise _not_text(error, sql) from error
         finally:
             cursor.close(True)
 
     def compile(self, sql: str) -> Statement:
         """What ``sql`` is, in the present snapshot; it is not run."""
-        self.catch_up()
         try:
+            self.catch_up()
             # Compiling trusts the schema as this connection last read it; running anything makes SQLite look whether it changed.
             self._cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             return compile_one(self.raw, self.watcher, sql)
@@ -189,6 +212,13 @@ class Connection:
             self._control(sql)
         except apsw.Error as error:
             raise translate(error, self.path, sql) from error
+
+
+def _not_text(error: UnicodeDecodeError, sql: str) -> ConversionError:
+    return ConversionError(
+        f"A text in the result of {shorten(sql)} is not UTF-8: {error.reason} at byte {error.start} of {error.object[:40]!r}",
+        hint="Read the column as it is stored, by CAST(column AS BLOB), or mend the text.",
+    )
 
 
 @lru_cache(maxsize=256)

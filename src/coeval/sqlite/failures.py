@@ -9,6 +9,17 @@ import apsw
 
 from .. import errors
 
+_CURES = (
+    ("no such table", "Create it first, or correct the name."),
+    ("no such column", "Correct the name; a text constant stands in single quotes."),
+    ("no such function", "Correct the name, or give it by `db.create_function`."),
+    ("no such collation", "Correct the name, or give it by `db.create_collation`."),
+    ("already exists", "Use IF NOT EXISTS, or another name."),
+    ("syntax error", "Correct the statement near the word that is named."),
+    ("ambiguous column", "Put the table's name before the column's."),
+    ("values for", "Give one value for each column."),
+)
+
 
 def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
     """Our error for one of APSW's, to be raised ``from`` it. ``path`` names the file, ``sql`` the statement if there is one."""
@@ -19,7 +30,19 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
             return errors.ConstraintError(
                 f"{said}{where}", hint="Nothing of the statement was written; mend the values, or the constraint."
             )
-        case apsw.BusyError() | apsw.LockedError():
+        case apsw.LockedError() | apsw.BusyError() if (
+            isinstance(error, apsw.LockedError) or "active statements" in said
+        ):
+            return errors.StoreError(
+                f"An iterator that is still open on this connection is in the way: {said}{where}",
+                hint="Read it to its end, or close() it, first.",
+            )
+        case apsw.ThreadingViolationError():
+            return errors.ReentryError(
+                f"This connection is running another statement{where}",
+                hint="Do not use a transaction or snapshot from inside an SQL function, or from two threads at once.",
+            )
+        case apsw.BusyError():
             return errors.LockTimeoutError(
                 f"{path} stayed locked by another connection: {said}{where}",
                 hint="Find the program that keeps a transaction open, or raise `timeout`.",
@@ -63,7 +86,8 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
                 hint="Use a setting of coeval.open, or set it on every connection with `on_connect`.",
             )
         case apsw.SQLError() | apsw.MismatchError():
-            return errors.SQLError(f"{said}{where}", hint="Mend the statement.")
+            cure = next((cure for part, cure in _CURES if part in said), "Correct the statement.")
+            return errors.SQLError(f"{said}{where}", hint=cure)
         case _:
             return errors.StoreError(f"{type(error).__name__}: {said}{where}", hint="See the error this one came from.")
 

@@ -9,17 +9,25 @@ Ring: shell.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import LockTimeoutError
+from ..errors import LockTimeoutError, ReentryError
 from .failures import shorten
 
 #: Waiters at the most (law 10).
 LONGEST_QUEUE = 10_000
+
+
+def running_loop() -> Any:
+    """The event loop that runs in this thread, or None. asyncio is asked only where somebody has imported it."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
 
 
 @dataclass
@@ -29,6 +37,10 @@ class Turn:
     what: str
     thread: str
     since: float  #: time.monotonic() at which it began
+    loop: Any = None  #: the event loop that the holder runs on
+    ident: int = 0  #: of its thread
+    asked: float = 0.0  #: time.monotonic() at which it was asked for
+    stacked: bool = False  #: it is a single call, so whoever asks again in its thread is called by it
 
 
 class Gate:
@@ -39,16 +51,42 @@ class Gate:
         self._waiting: deque[Future[None]] = deque()
         self._holder: Turn | None = None
 
-    def enter(self, what: str, timeout: float) -> Turn:
-        """Wait for the turn, at the most ``timeout`` seconds; ``what`` is the statement, for others' error messages.
+    def turn(self, what: str, *, stacked: bool = False) -> Turn:
+        """A turn to `take`. ``what`` is the statement, for others' error messages."""
+        thread = threading.current_thread()
+        return Turn(what, thread.name, 0.0, running_loop(), threading.get_ident(), time.monotonic(), stacked)
 
-        Raises LockTimeoutError naming the holder; the place in the queue is given up then.
+    def enter(self, what: str, timeout: float) -> Turn:
+        """`take` a turn for ``what``."""
+        turn = self.turn(what)
+        self.take(turn, timeout)
+        return turn
+
+    def abandon(self, turn: Turn) -> None:
+        """Pass ``turn`` on if it came, wherever an exception hit whoever asked for it."""
+        if self._holder is turn:
+            self.leave()
+
+    def take(self, turn: Turn, timeout: float) -> None:
+        """Wait for ``turn``, at the most ``timeout`` seconds.
+
+        Raises LockTimeoutError naming the holder; the place in the queue is given up then. Raises ReentryError where a task of
+        the caller's own event loop has the turn, or a call that this one is made from: waiting would stop what has to end it.
         """
-        turn = Turn(what, threading.current_thread().name, 0.0)
         place: Future[None] | None = None
         with self._lock:
             if self._holder is None and not self._waiting:
                 self._holder = turn
+            elif self._holder is not None and self._holder.stacked and self._holder.ident == turn.ident:
+                raise ReentryError(
+                    f"The turn to write is {self._described()}, which called a function that asks for it again",
+                    hint="Do not write from inside an SQL function.",
+                )
+            elif turn.loop is not None and self._holder is not None and self._holder.loop is turn.loop:
+                raise ReentryError(
+                    f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
+                    hint="Do not await inside a blocking transaction, or write from a thread.",
+                )
             elif len(self._waiting) >= LONGEST_QUEUE:
                 raise LockTimeoutError(
                     f"{LONGEST_QUEUE} writes are waiting already, {self._described()}",
@@ -60,14 +98,14 @@ class Gate:
         if place is not None:
             self._wait(place, turn, timeout)
         turn.since = time.monotonic()
-        return turn
 
     def try_enter(self, what: str) -> Turn | None:
         """The turn, if nobody has or wants it; else None at once."""
         with self._lock:
             if self._holder is not None or self._waiting:
                 return None
-            self._holder = Turn(what, threading.current_thread().name, time.monotonic())
+            self._holder = self.turn(what)
+            self._holder.since = self._holder.asked
             return self._holder
 
     def leave(self) -> None:

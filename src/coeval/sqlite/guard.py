@@ -34,10 +34,12 @@ __all__ = [
     "Identity",
     "descriptors",
     "filesystem",
+    "identity_of",
     "mounted",
     "refuse_descriptors",
     "refuse_inherited",
     "refuse_network",
+    "remove_orphans",
     "unwatch",
     "watch",
     "watchers",
@@ -64,9 +66,9 @@ class _State:
     """The watched files; and the descriptors that a forked child has from its parent, which are nobody's mistake."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.watched: dict[Identity, _Watched] = {}
-        self.inherited: set[int] = set()
+        self.inherited: dict[str, set[int]] = {}
 
 
 _state = _State()
@@ -94,6 +96,43 @@ def watch(path: str) -> Identity:
         else:
             _state.watched[identity] = _Watched(os.path.realpath(path), 1)
     return identity
+
+
+def identity_of(path: str) -> Identity | None:
+    """What the file is; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return Identity(status.st_dev, status.st_ino)
+
+
+def remove_orphans(path: str, log: Identity | None) -> bool:
+    """After another file came to ``path``: remove the WAL and its index that the old file left beside it.
+
+    SQLite finds them by name and would apply the old file's log to the new one. ``log`` is what the old file's -wal was. A lock on
+    the log itself makes sure that of several processes that notice at once only one removes it, and none a newer one. Reading a
+    -wal open and closing it again is harmless: SQLite keeps no locks on it.
+    """
+    name = f"{path}-wal"
+    if log is None or identity_of(name) != log:
+        return False
+    import fcntl
+
+    try:
+        descriptor = os.open(name, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if identity_of(name) != log:
+            return False
+        for orphan in (f"{path}-shm", name):
+            with suppress(FileNotFoundError):
+                os.unlink(orphan)
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def watchers(identity: Identity) -> int:
@@ -134,9 +173,9 @@ def _install() -> None:
 
 def _forked() -> None:
     """In a forked child Coeval holds nothing open: watch nothing, and remember what of the parent's could not be closed before."""
-    _state.lock = threading.Lock()
+    _state.lock = threading.RLock()
     for entry in _state.watched.values():
-        _state.inherited.update(descriptors(entry.path))
+        _state.inherited.setdefault(entry.path, set()).update(descriptors(entry.path))
     _state.watched.clear()
 
 
@@ -225,7 +264,11 @@ def refuse_inherited(path: str) -> None:
     SQLite keeps the counts of their locks in memory that the child inherits, so it would take no real locks of its own, and
     lose commits.
     """
-    if _state.inherited.intersection(descriptors(path)):
+    inherited = _state.inherited.get(os.path.realpath(path))
+    if not inherited:
+        return
+    inherited.intersection_update(descriptors(path))  # numbers of those that were closed since may come again
+    if inherited:
         raise SecondLibraryError(
             f"this process was forked while {path} was in use, and its locks would not be real here",
             hint="End transactions, snapshots and iterators before the fork, or open the file after it, in a process that "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -27,7 +28,10 @@ class Readers:
         self._most = most
         self._timeout = timeout
         self._idle: deque[Connection] = deque()
-        self._open = 0
+        # Weak, so that one which an interrupt took from its borrower is no longer counted. Opening ones are counted beside.
+        self._members: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._opening = 0
+        self._waiting = 0
         self._closed = False
         self._free = threading.Condition()
 
@@ -43,15 +47,22 @@ class Readers:
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
-        elif self._open == self._most:
+        elif self._waiting:
             with self._free:
                 self._free.notify()
+
+    def give_back_doubtful(self, connection: Connection) -> None:
+        """As `give_back`, after an exception that may have come at any moment: one that still reads is closed."""
+        if connection.reading:
+            self.discard(connection)
+        else:
+            self.give_back(connection)
 
     def discard(self, connection: Connection) -> None:
         """``connection`` is not fit for use any more."""
         connection.close()
         with self._free:
-            self._open -= 1
+            self._members.discard(connection)
             self._free.notify()
 
     def close(self) -> None:
@@ -65,12 +76,12 @@ class Readers:
             idle = []
             while self._idle:
                 idle.append(self._idle.pop())
-            if len(idle) != self._open:
+            if self._opening or len(idle) != len(self._members):
                 self._idle.extend(reversed(idle))
                 self._free.notify_all()
                 return False
             self._closed = True
-            self._open = 0
+            self._members.clear()
         for connection in idle:
             connection.close()
         return True
@@ -78,7 +89,7 @@ class Readers:
     @property
     def gone(self) -> bool:
         """True when none is open."""
-        return self._open == 0
+        return not self._opening and not self._members
 
     def _take_slowly(self) -> Connection:
         deadline = time.monotonic() + self._timeout
@@ -88,21 +99,31 @@ class Readers:
                     raise Retired
                 if self._idle:
                     return self._idle.pop()
-                if self._open < self._most:
-                    self._open += 1
+                if len(self._members) + self._opening < self._most:
+                    self._opening += 1
                     break
-                if not self._free.wait(deadline - time.monotonic()) and not self._idle:
+                self._waiting += 1
+                try:
+                    # Woken by whoever gives one back; one lost to garbage is found by looking again.
+                    self._free.wait(min(0.1, max(0.0, deadline - time.monotonic())))
+                finally:
+                    self._waiting -= 1
+                if time.monotonic() >= deadline and not self._idle:
                     raise PoolTimeoutError(
                         f"No reader became free in {self._timeout:g} s; all {self._most} are in use",
                         hint="Close iterators and snapshots soon, or raise `readers`.",
                     )
+        connection = None
         try:
-            return self._make()
-        except BaseException:
+            connection = self._make()
+            return connection
+        finally:
             with self._free:
-                self._open -= 1
-                self._free.notify()
-            raise
+                self._opening -= 1
+                if connection is not None:
+                    self._members.add(connection)
+                else:
+                    self._free.notify()
 
     def _close_idle(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 
 from ..coherence.names import fold
-from ..coherence.read_set import PURE_TABLES, Catalogue, Read, ReadSet, read_set
+from ..coherence.read_set import OWN_TABLES, PURE_TABLES, Catalogue, Read, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
 from .commit_clock import CommitClock
@@ -110,12 +110,14 @@ class Statements:
             self._connection.close()
 
     def _judge(self, statement: Statement, schema: Stamp) -> ReadSet:
+        if statement.kind is not Kind.READ or statement.explains:
+            what = "explains" if statement.explains else statement.kind.value
+            touched = {read.table for read in statement.reads} | statement.writes
+            return ReadSet(None, tuple(sorted(touched - OWN_TABLES)), (), (f"it {what}",))
         names = self._names(schema)
         reads, functions, hidden = self._whole(statement, names)
         judged = read_set(reads, functions, names, self._steady(), stamps=self._stamps)
         reasons = (*self.unfit, *judged.reasons, *hidden, *self._collated(statement, reads))
-        if statement.kind is not Kind.READ or statement.explains:
-            reasons = (f"it {'explains' if statement.explains else statement.kind.value}", *reasons)
         return judged._replace(reasons=reasons)
 
     def _whole(
@@ -127,7 +129,7 @@ class Statements:
             return (
                 statement.reads,
                 statement.functions,
-                ("its program cannot be looked at",) if statement.kind is Kind.READ else (),
+                ("its program cannot be looked at",),
             )
         rows: list[Any] = self._connection.raw.execute(
             "SELECT rootpage, tbl_name FROM main.sqlite_schema WHERE rootpage > 0"

@@ -14,7 +14,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import apsw
@@ -35,6 +35,9 @@ from .writer import Writer
 
 log = logging.getLogger("coeval")
 
+#: Seconds between two tries to verify, where one failed.
+VERIFY_AGAIN = 5.0
+
 Tell = Callable[..., None]
 T = TypeVar("T")
 
@@ -52,6 +55,7 @@ class Store:
         self.functions = functions
         self._tell = tell
         self._finished = False
+        self._verify_after = 0.0  # time.monotonic() before which a failed verification is not tried again
         self._streams: weakref.WeakSet[RowStream[Any]] = weakref.WeakSet()
         self.writable = _look_at(path, settings)
         there = os.path.exists(path)
@@ -68,6 +72,7 @@ class Store:
                 self._open(undo, there)
             except apsw.Error as error:
                 raise translate(error, path) from error
+            self.log = guard.identity_of(f"{path}-wal")
             undo.pop_all()
 
     def _watch(self, undo: ExitStack) -> None:
@@ -81,7 +86,7 @@ class Store:
             self._watch(undo)
         self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
         undo.callback(self.readers.close)
-        self.writer = Writer(self._connect_to_write, self.settings.timeout)
+        self.writer = Writer(self._connect_to_write, self.moved, self.settings.timeout)
         undo.callback(self.writer.close, 0.0)
         stamped = self.settings.coherence == "stamps"
         analyser = self._connect()
@@ -155,7 +160,7 @@ class Store:
 
     def verify(self) -> bool:
         """Verify and repair the triggers if the turn to write is free at this moment; True when done."""
-        if not self.writable or self.settings.coherence != "stamps":
+        if not self.writable or self.settings.coherence != "stamps" or time.monotonic() < self._verify_after:
             return False
         try:
             connection = self.writer.try_begin("verify the triggers")
@@ -170,6 +175,7 @@ class Store:
             self.statements.latest = verified.stamp
         except (apsw.Error, Error) as error:
             log.warning("%s: the triggers cannot be verified now, so nothing is cached: %s", self.path, error)
+            self._verify_after = time.monotonic() + VERIFY_AGAIN
             return False
         self._tell("verified", repaired=verified.repaired)
         return True
@@ -195,9 +201,12 @@ class Store:
         """Stamps of ``scopes`` in a new snapshot."""
         connection = self.readers.take()
         try:
-            return connection.seen(scopes, self.clock)
-        finally:
-            self.readers.give_back(connection)
+            seen = connection.seen(scopes, self.clock)
+        except BaseException:
+            self.readers.give_back_doubtful(connection)
+            raise
+        self.readers.give_back(connection)
+        return seen
 
     def moved(self) -> bool:
         """True when the path leads elsewhere by now (hole 9)."""
@@ -220,9 +229,8 @@ class Store:
 
         Those that others still use then are closed when they let go of them: transactions and snapshots that are open go on.
         """
-        for stream in list(self._streams):
-            with suppress(ValueError):  # another thread is just taking a row; the reader is closed after it
-                stream._cut()
+        for stream in self._streams.copy():  # the copy is made in one step, and others may add
+            stream._cut()
         self.readers.close()
         self.writer.close(timeout)
         self.finished()

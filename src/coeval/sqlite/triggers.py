@@ -40,6 +40,12 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS main._coeval_stamps(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL)",
 )
 
+_COLUMNS = {
+    "_coeval_schema": {"id", "format", "version", "stamp"},
+    "_coeval_tables": {"id", "name"},
+    "_coeval_stamps": {"id", "stamp"},
+}
+
 #: Exactly the names that we give, and no user's table that happens to begin alike (hole 28).
 _TRIGGER_NAME = re.compile(r"_coeval_(?:insert|update|delete)_[0-9]+")
 _MODULE = re.compile(r"USING\s+[\"'`\[]?(\w+)", re.IGNORECASE)
@@ -78,6 +84,7 @@ def verify(connection: apsw.Connection) -> Verified:
     When anything was wrong, or the schema has changed since the last time, the schema stamp is new afterwards, so that every entry
     made before is worth nothing.
     """
+    _refuse_strangers(connection)
     if _format(connection) > FORMAT:
         raise OpenError(
             f"The stamps in {connection.filename} are of a later version of Coeval",
@@ -102,6 +109,7 @@ def verify(connection: apsw.Connection) -> Verified:
 
 def sound(connection: apsw.Connection) -> bool:
     """Whether `verify` would find nothing to do, in the present snapshot; found by reading alone."""
+    _refuse_strangers(connection)
     if _format(connection) != FORMAT or not OWN_TABLES <= {fold(r.name) for r in _relations(connection, ours=True)}:
         return False
     numbers = dict(_all(connection, "SELECT name, id FROM main._coeval_tables"))
@@ -119,7 +127,7 @@ def remove(connection: apsw.Connection) -> list[str]:
     for name in names:
         connection.execute(f"DROP TRIGGER main.{name}")
     present = {fold(r.name) for r in _relations(connection, ours=True)}
-    for name in sorted(OWN_TABLES & present):
+    for name in sorted((OWN_TABLES & present) - _strangers(connection)):
         connection.execute(f"DROP TABLE main.{name}")
         names.append(name)
     return names
@@ -174,6 +182,28 @@ def _relations(connection: apsw.Connection, ours: bool = False) -> list[Relation
         shadow = kind == "table" and lower.startswith(tuple(unloaded))
         relations.append(Relation(name, "shadow" if shadow else kind, None, virtual.get(name, "")))
     return relations
+
+
+def _strangers(connection: apsw.Connection) -> set[str]:
+    """Tables and views that are called like ours and are somebody else's."""
+    columns = _all(
+        connection,
+        "SELECT lower(t.name), t.type, c.name FROM pragma_table_list AS t JOIN pragma_table_info(t.name, 'main') AS c "
+        "WHERE t.schema = 'main' AND lower(t.name) IN ('_coeval_schema', '_coeval_tables', '_coeval_stamps')",
+    )
+    found: dict[str, set[str]] = {}
+    for name, kind, column in columns:
+        found.setdefault(name, set()).add(column if kind == "table" else "")
+    return {name for name, present in found.items() if not _COLUMNS[name] <= present}
+
+
+def _refuse_strangers(connection: apsw.Connection) -> None:
+    strangers = _strangers(connection)
+    if strangers:
+        raise OpenError(
+            f"{connection.filename} has {', '.join(sorted(strangers))} of its own, a name that Coeval keeps its stamps under",
+            hint='Rename it, or open the file with coherence="clock".',
+        )
 
 
 def _format(connection: apsw.Connection) -> int:

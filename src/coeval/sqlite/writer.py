@@ -17,29 +17,41 @@ from .readers import Retired
 class Writer:
     """Write transactions, one at a time: `begin`, then `commit` or `rollback`. Between them the connection is the caller's."""
 
-    def __init__(self, make: Callable[[], Connection], timeout: float) -> None:
-        """``make`` opens the connection when it is first needed; ``timeout``: seconds to wait for the turn."""
+    def __init__(self, make: Callable[[], Connection], moved: Callable[[], bool], timeout: float) -> None:
+        """``make`` opens the connection when it is first needed; ``timeout``: seconds to wait for the turn.
+
+        ``moved``: whether the path leads to another file by now; a write to the old one would be lost.
+        """
         self._make = make
+        self._moved = moved
         self._timeout = timeout
         self._connection: Connection | None = None
         self._discarded = False
         self._retired = False
         self.gate = Gate()
 
-    def begin(self, what: str) -> Connection:
+    def begin(self, what: str, *, stacked: bool = False) -> Connection:
         """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError, Retired; then neither is held."""
-        began = time.monotonic()
-        self.gate.enter(what, self._timeout)
-        return self._lock(self._timeout - (time.monotonic() - began))
+        turn = self.gate.turn(what, stacked=stacked)
+        try:
+            self.gate.take(turn, self._timeout)
+            return self._lock(self._timeout - (time.monotonic() - turn.asked))
+        except BaseException:  # an interrupt may come at any moment
+            self.gate.abandon(turn)
+            raise
 
     def try_begin(self, what: str) -> Connection | None:
         """As `begin`, where nothing has to be waited for; else None."""
-        if self.gate.try_enter(what) is None:
+        turn = self.gate.try_enter(what)
+        if turn is None:
             return None
         try:
             return self._lock(0.0)
-        except LockTimeoutError:
-            return None
+        except BaseException as error:
+            self.gate.abandon(turn)
+            if isinstance(error, LockTimeoutError):
+                return None
+            raise
 
     def commit(self) -> None:
         """Commit and pass the turn on. Where COMMIT fails everything is rolled back before this raises."""
@@ -54,13 +66,14 @@ class Writer:
 
     def rollback(self) -> None:
         """Undo everything since `begin` and pass the turn on. SQLite may have rolled back by itself already."""
-        connection = self._connection
-        assert connection is not None
         try:
-            if connection.raw.in_transaction:
-                connection.run("ROLLBACK")
+            self._undo()
         finally:
             self._finish()
+
+    def _undo(self) -> None:
+        if self._connection is not None and self._connection.raw.in_transaction:
+            self._connection.run("ROLLBACK")
 
     def alone(self, what: str) -> Connection:
         """The turn without a transaction, for VACUUM and its like; `rollback` ends it."""
@@ -108,8 +121,10 @@ class Writer:
             connection = self._ready()
             connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
             connection.run("BEGIN IMMEDIATE")
-        except BaseException:
-            self.gate.leave()
+            if self._moved():
+                raise Retired
+        except BaseException:  # an interrupt while waiting, too
+            self._undo()
             raise
         return connection
 
