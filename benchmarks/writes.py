@@ -12,7 +12,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 
@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
     groups: dict[str, list[str]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coeval-writes-")))
-        for durability, count in (("normal", 200), ("full", 20)):
+        levels: tuple[tuple[Literal["normal", "full"], int], ...] = (("normal", 200), ("full", 20))
+        for durability, count in levels:
             db = stack.enter_context(coeval.open(folder / f"{durability}.db", durability=durability))
             db.script(SCHEMA)
             stamped, plain = folder / f"{durability}-stamped.db", folder / f"{durability}-plain.db"

@@ -10,7 +10,7 @@ import sys
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import apsw
 
@@ -37,11 +37,11 @@ from .writes import Writes
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .config import Settings
+    from .config import Arguments, Settings
     from .sqlite.store import Store
 
 
-def open(path: str | os.PathLike[str], **settings: Any) -> Database:
+def open(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> Database:
     """Open the SQLite file ``path``, made if it does not exist, and give its `Database`.
 
     ``path`` is a path, ``sqlite:///relative.db?setting=value``, or ``:memory:``, a private temporary file that is gone at the end.
@@ -69,32 +69,29 @@ class Database(Reads, Writes):
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def query(
-        self, sql: str, *params: Any, into: Any = None
-    ) -> tuple[Any, ...]:  # the hit path of Reads.query, in place
-        if into is None and current.get() is None:
-            try:
-                match params:
-                    case (value,):
-                        entry = self._find((sql, value, type(value)))
-                    case ():
-                        entry = self._find((sql,))
-                    case _:
-                        entry = self._find((sql, params, tuple(map(type, params))))
-                if entry is not None:
-                    if entry.mark == self._engine.now():
-                        entry.hits += 1
-                        return entry.rows
-                    if self._proved(entry):
-                        return entry.rows
-            except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
-                pass
-        return Reads.query(self, sql, *params, into=into)
+    if not TYPE_CHECKING:  # type checkers see the overloads of Reads.query; this is its hit path, in place
 
-    if not TYPE_CHECKING:
+        def query(self, sql, *params, into=None):
+            if into is None and current.get() is None:
+                try:
+                    match params:
+                        case (value,):
+                            entry = self._find((sql, value, type(value)))
+                        case ():
+                            entry = self._find((sql,))
+                        case _:
+                            entry = self._find((sql, params, tuple(map(type, params))))
+                    if entry is not None:
+                        if entry.mark == self._engine.now():
+                            entry.hits += 1
+                            return entry.rows
+                        if self._proved(entry):
+                            return entry.rows
+                except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
+                    pass
+            return Reads.query(self, sql, *params, into=into)
+
         query.__doc__ = Reads.query.__doc__
-    else:
-        query = Reads.query
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         if current.get() is not None:

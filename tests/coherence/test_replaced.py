@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -231,3 +233,40 @@ def test_a_file_that_is_gone_and_comes_back(db, path, copy, start_foreign):
     assert time.monotonic() - begun < NOTICED
     os.replace(copy, path)
     assert ((1,),) == cached(db, READ)
+
+
+def test_a_plain_rename_that_leaves_the_old_log_behind(path, tmp_path):
+    """As `mv` does it: the new file's contents are served, written, and still there after everything was closed."""
+    new = tmp_path / "new.db"
+    with coeval.open(new) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (0)")
+        assert 0 == db.scalar("SELECT v FROM t") == db.scalar("SELECT v FROM t")
+        os.rename(new, path)
+        assert Path(f"{path}-wal").exists()
+        assert (
+            1 == db.execute("UPDATE t SET v = v + 10").rowcount
+        )  # notices at once: a write to the old file would be lost
+        assert 11 == db.scalar("SELECT v FROM t")
+        db.execute("INSERT INTO t VALUES (2)")
+    program = (
+        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT v FROM t ORDER BY v').fetchall())"
+    )
+    said = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
+    assert "[(2,), (11,)]" == said.strip()
+
+
+def test_a_plain_rename_is_noticed_within_a_second(path, tmp_path):
+    """By a program that only reads, without the old log being removed by hand."""
+    new = tmp_path / "new.db"
+    with coeval.open(new) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (0)")
+        assert 0 == db.scalar("SELECT v FROM t") == db.scalar("SELECT v FROM t")
+        os.rename(new, path)
+        end = time.monotonic() + 1
+        while db.scalar("SELECT v FROM t") == 0 and time.monotonic() < end:
+            pass
+        assert 1 == db.scalar("SELECT v FROM t")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coeval.coherence.scopes import BLOCK, table_number, table_scope
+from coeval.coherence.scopes import BLOCK, table_scope
 
 numbers = st.integers(1, 2**42)
 
@@ -23,12 +23,6 @@ def test_tables_do_not_overlap(one, two):
     if one < two:
         assert table_scope(one) + BLOCK - 1 < table_scope(two)
     assert 0 < table_scope(one) < 2**63
-
-
-@given(numbers, st.integers(0, BLOCK - 1))
-def test_every_number_of_a_block_is_its_tables(number, within):
-    """From any scope of a table one finds back to the table."""
-    assert number == table_number(table_scope(number) + within)
 
 
 @pytest.mark.parametrize("number", [0, -1])

@@ -19,8 +19,3 @@ def table_scope(number: int) -> Scope:
     if number < 1:
         raise ValueError(f"tables are numbered from 1, not {number}")
     return number * BLOCK
-
-
-def table_number(scope: Scope) -> int:
-    """The number of the table that ``scope`` is a part of."""
-    return scope // BLOCK

@@ -94,7 +94,7 @@ class Functions:
 
 
 class Repertoire:
-    """What one connection offers in functions and collations, to tell which statements may be cached."""
+    """What one connection offers in functions, to tell which statements may be cached."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         rows = list(connection.execute("SELECT name, type, builtin, flags, narg, enc FROM pragma_function_list"))
@@ -109,10 +109,7 @@ class Repertoire:
             - VOLATILE
         )
         self.names = frozenset(name for name, *_ in rows)
-        self._collations = frozenset(fold(name) for _, name in connection.execute("PRAGMA collation_list"))
 
-    def changed_by(self, connection: apsw.Connection) -> tuple[frozenset[str], frozenset[str]]:
-        """Names of functions, and of collations, that ``connection`` has and we had not, or has otherwise."""
-        after = Repertoire(connection)
-        functions = frozenset(row[0] for row in after._listed ^ self._listed)
-        return functions, after._collations - self._collations
+    def changed_by(self, connection: apsw.Connection) -> frozenset[str]:
+        """Names of functions that ``connection`` has and we had not, or has otherwise."""
+        return frozenset(row[0] for row in Repertoire(connection)._listed ^ self._listed)

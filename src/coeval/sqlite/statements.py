@@ -189,7 +189,7 @@ def _pristine() -> Repertoire:
 
 def _hooked(connection: apsw.Connection) -> frozenset[str]:
     """Functions that ``on_connect`` added or replaced: of those nothing is known."""
-    return _pristine().changed_by(connection)[0]
+    return _pristine().changed_by(connection)
 
 
 def _foreign_collations(connection: apsw.Connection) -> frozenset[str]:

@@ -57,7 +57,6 @@ class Verified(NamedTuple):
     version: int  #: the schema_version that is verified now
     stamp: int  #: the schema stamp
     repaired: int  #: triggers and stamps that were missing, wrong or left over; 0 also when nothing had to be done
-    catalogue: Catalogue
 
 
 def trigger_name(event: str, number: int) -> str:
@@ -104,7 +103,7 @@ def verify(connection: apsw.Connection) -> Verified:
             "INSERT OR REPLACE INTO main._coeval_schema VALUES (1, ?, ?, random(), random())", (FORMAT, version)
         )
         row = connection.execute("SELECT version, stamp FROM main._coeval_schema WHERE id = 1").get
-    return Verified(version, row[1], repaired, catalogue(connection))
+    return Verified(version, row[1], repaired)
 
 
 def sound(connection: apsw.Connection) -> bool:
@@ -125,7 +124,7 @@ def remove(connection: apsw.Connection) -> list[str]:
     """Drop every trigger and table of ours, inside a write transaction; the names, in the order dropped."""
     names = [name for name, _, _ in _our_triggers(connection)]
     for name in names:
-        connection.execute(f"DROP TRIGGER main.{name}")
+        connection.execute(f"DROP TRIGGER main.{quoted(name)}")
     present = {fold(r.name) for r in _relations(connection, ours=True)}
     for name in sorted((OWN_TABLES & present) - _strangers(connection)):
         connection.execute(f"DROP TABLE main.{name}")
@@ -230,8 +229,9 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
 
 
 def _our_triggers(connection: apsw.Connection) -> list[tuple[str, str, str]]:
-    rows = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND name GLOB '_coeval_*'"
-    return [row for row in _all(connection, rows) if _TRIGGER_NAME.fullmatch(row[0])]
+    """Triggers that are ours by name, and whatever stands on our tables, where it could keep a stamp from changing."""
+    rows = _all(connection, "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger'")
+    return [row for row in rows if _TRIGGER_NAME.fullmatch(row[0]) or fold(row[1]) in OWN_TABLES]
 
 
 def _all(connection: apsw.Connection, sql: str) -> list[Any]:
@@ -245,7 +245,7 @@ def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
         if expected.get(name) == (table, sql):
             del expected[name]
         else:
-            connection.execute(f"DROP TRIGGER main.{name}")
+            connection.execute(f"DROP TRIGGER main.{quoted(name)}")
             changed += 1
     for _, sql in expected.values():  # a temporary object of on_connect may hide the table from an unqualified name
         connection.execute(sql.replace("CREATE TRIGGER ", "CREATE TRIGGER main.", 1))

@@ -31,7 +31,7 @@ function take(now) {
   show("hit-rate", now.hit_rate === null ? "–" : percent(now.hit_rate).replace("%", "<small>%</small>"));
   show("rate", whole(rate));
   show("statements", whole(database.statements));
-  show("answers", `for ${whole(now.requests)} requests, ${whole(database.writes)} writes`);
+  show("answers", `for ${whole(now.requests)} requests, ${whole(database.writes)} ${database.writes === 1 ? "write" : "writes"}`);
   spark("hit-spark", history.hits, 1);
   spark("rate-spark", history.rate, Math.max(5, ...history.rate));
   latency(now, before);
