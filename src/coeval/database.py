@@ -6,7 +6,6 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-import sys
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -260,11 +259,6 @@ class Database(Reads, Writes):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
         self._find = _nothing
         self._engine.release(self)
-
-    def __del__(self) -> None:
-        """A face that nobody has any more closes itself."""
-        if not self._closed and not sys.is_finalizing():
-            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -32,38 +33,41 @@ T = TypeVar("T")
 log = logging.getLogger("coeval")
 
 
-STRIPES = 16
-
-
 class _Registry:
     """The engines of this process by real path. Opening one waits for others of its path alone, never under `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.opening = tuple(threading.RLock() for _ in range(STRIPES))  # for a path: the one that its hash names
+        self.opening: dict[str, Any] = {}  #: a lock for each path that was ever opened
         self.engines: dict[str, Engine] = {}
+        self.held: list[Any] = []  #: of `opening`, by the thread that forks
+        self.paused: list[Engine] = []
         self.closing: set[Engine] = set()  #: closed, and waiting for units that are still open
 
     def before_fork(self) -> None:
         """Nothing opens or closes from now on, until the fork is done."""
-        for lock in self.opening:
-            lock.acquire()
+        end = time.monotonic() + LONGEST_WAIT_TO_FORK
+        # With a deadline: an on_connect that opens another file holds one and waits for the next.
+        with self.lock:
+            opening = list(self.opening.values())
+        self.held = [lock for lock in opening if lock.acquire(timeout=max(0.0, end - time.monotonic()))]
         self.lock.acquire()
-        for engine in self.engines.values():
+        self.paused = list(self.engines.values())
+        for engine in self.paused:
             engine.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        for engine in self.engines.values():
+        for engine in self.paused:
             engine.after_fork_in_parent()
         self.lock.release()
-        for lock in self.opening:
+        for lock in self.held:
             lock.release()
 
     def after_fork_in_child(self) -> None:
         """The locks may be held by threads that do not exist here."""
         self.lock = threading.RLock()
-        self.opening = tuple(threading.RLock() for _ in range(STRIPES))
+        self.opening = {}
         housekeeper.after_fork()
         for engine in self.engines.values():
             engine.after_fork_in_child()
@@ -106,6 +110,7 @@ class Engine:
         self._closed = False
         self._retired: list[Store] = []  # stores of files that were replaced, still in use by units
         self._owner = os.getpid()
+        self._paused = False
         self._lock = threading.RLock()
         self._store: Store | None = Store(path, settings, self.functions, self.events.tell)
         #: the commit clock, for the hit path: compare with an entry's mark; ValueError where it is just being closed
@@ -202,24 +207,30 @@ class Engine:
         locks, take none, and lose commits when the parent closes. Where something is in use for longer, or by the forking
         thread itself, nothing is closed, and the child refuses to open the file.
         """
-        self._lock.acquire()
-        store, self._store = self._store, None
-        if store is not None:
-            quiet = False
-            try:
-                quiet = joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK)
-            except Exception:
-                log.exception("Closing %s before a fork failed; the child will refuse to open it", self.path)
-            if quiet:
-                self._detach()
-            else:
-                self._store = store
+        self._paused = self._lock.acquire(timeout=LONGEST_WAIT_TO_FORK)
+        if self._paused:  # else another thread is opening it, and what it has open by now the child will refuse
+            self._close_for_fork()
         self.tier.before_fork()
+
+    def _close_for_fork(self) -> None:
+        store, self._store = self._store, None
+        if store is None:
+            return
+        quiet = False
+        try:
+            quiet = joined(self) is None and store.quieten(LONGEST_WAIT_TO_FORK)
+        except Exception:
+            log.exception("Closing %s before a fork failed; the child will refuse to open it", self.path)
+        if quiet:
+            self._detach()
+        else:
+            self._store = store
 
     def after_fork_in_parent(self) -> None:
         """Go on; what was closed opens with the next call."""
         self.tier.after_fork_in_parent()
-        self._lock.release()
+        if self._paused:
+            self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Touch nothing of the parent's; open with the next call."""
@@ -240,12 +251,14 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise ClosedError(f"{self.path} is closed", hint="Open it again with coeval.open.")
-            if self._store is None:
-                self._store = Store(self.path, self.settings, self.functions, self.events.tell, again=True)
-                self.now = self._store.clock.raw
-                self.events.tell("reopened")
-                housekeeper.add(self)
-            return self._store
+            store = self._store
+            if store is not None:
+                return store
+            self._store = store = Store(self.path, self.settings, self.functions, self.events.tell, again=True)
+            self.now = store.clock.raw
+        housekeeper.add(self)
+        self.events.tell("reopened")  # outside the lock: a listener may do anything
+        return store
 
     def _close(self) -> None:
         with self._lock:
@@ -278,7 +291,9 @@ def engine_for(path: str, settings: Settings) -> Engine:
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")
     real = os.path.realpath(path)
-    with _registry.opening[hash(real) % STRIPES]:
+    with _registry.lock:
+        opening = _registry.opening.setdefault(real, threading.RLock())
+    with opening:
         with _registry.lock:
             engine = _registry.engines.get(real)
             if engine is not None:

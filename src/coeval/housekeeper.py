@@ -30,7 +30,7 @@ class Housekeeper:
     """The thread and its list."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a face may close itself wherever garbage is collected
+        self._lock = threading.Lock()
         self._list: weakref.WeakSet[Looked] = weakref.WeakSet()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None

@@ -44,6 +44,7 @@ class RowStream(Generic[T]):
                 raise self._cut_short() from None
             raise
         if self._ended:
+            self.close()
             raise self._cut_short()
         return cast("T", row if self._make is None else self._make(row))
 

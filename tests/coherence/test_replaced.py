@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import coeval
+import coeval.housekeeper as housekeeper_module
 from coherence.asking import Pause, cached, keep, plain, truth
 from coherence.neighbour import Neighbour
 
@@ -270,3 +271,23 @@ def test_a_plain_rename_is_noticed_within_a_second(path, tmp_path):
         while db.scalar("SELECT v FROM t") == 0 and time.monotonic() < end:
             pass
         assert 1 == db.scalar("SELECT v FROM t")
+
+
+def test_a_new_reader_before_the_rename_is_noticed(path, tmp_path, monkeypatch):
+    """It would find the old file's log beside the new file, and apply it; instead it notices."""
+    monkeypatch.setattr(housekeeper_module, "INTERVAL", 3600.0)
+    new = tmp_path / "new.db"
+    with coeval.open(new) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES ('new')")
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t (v)")
+        db.executemany("INSERT INTO t VALUES (?)", [(f"old {n}",) for n in range(50)])
+        first = db.iterate("SELECT v FROM t")
+        assert "old 0" == next(first)[0]
+        os.rename(new, path)
+        assert ("new",) == tuple(next(db.iterate("SELECT v FROM t")))
+        first.close()
+        assert ["new"] == [v for (v,) in db.query("SELECT v FROM t")]
+    program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT v FROM t').fetchall())"
+    said = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
+    assert "[('new',)]" == said.strip()

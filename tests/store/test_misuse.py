@@ -12,6 +12,7 @@ import pytest
 
 import coeval
 from coeval import errors
+from coeval.engine import _registry
 
 
 @pytest.fixture
@@ -176,15 +177,29 @@ def test_closing_does_not_hold_up_other_databases(db, tmp_path):
         closer.join(30)
 
 
-def test_a_face_that_nobody_has_any_more_closes_itself(path):
-    """The next open may choose other settings."""
-    db = coeval.open(path, timeout=3)
-    db.script("CREATE TABLE t(x)")
-    db = coeval.open(path)  # the first is dropped after this, the engine stays
-    assert 3 == db.settings.timeout
-    del db
-    with coeval.open(path, timeout=4) as again:
-        assert 4 == again.settings.timeout
+def test_a_face_that_was_not_closed(path):
+    """The file stays open in this process; an open with other settings says how to go on."""
+    coeval.open(path, timeout=3).script("CREATE TABLE t(x)")
+    with pytest.raises(errors.ConfigError, match="timeout") as caught:
+        coeval.open(path, timeout=4)
+    assert "close()" in caught.value.hint
+    with coeval.open(path) as again:  # the same engine; it goes with the process
+        assert 3 == again.settings.timeout
+        assert [] == list(coeval.open(path).iterate("SELECT * FROM t"))
+
+
+def test_close_from_inside_an_sql_function(path):
+    """It does not wait for the call that it is made from, and everything is closed when that has ended."""
+    db = coeval.open(path)
+    db.script("CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    db.create_function("close_now", lambda x: db.close() or x, 1)
+    db.execute("UPDATE t SET x = close_now(x)")
+    assert db.closed
+    store = next(iter(_registry.closing), None)
+    end = time.monotonic() + 5
+    while store is not None and _registry.closing and time.monotonic() < end:
+        time.sleep(0)
+    assert set() == _registry.closing
 
 
 def test_rowid_zero(db):

@@ -66,11 +66,23 @@ def _check_hooked(connection: apsw.Connection) -> None:
 class Connection:
     """A connection to the store's file, for one thread at a time."""
 
-    def __init__(self, path: str, settings: Settings, functions: Functions, *, flags: int) -> None:
-        """Opens ``path`` with SQLite's open ``flags`` and applies every setting. Raises apsw.Error."""
+    def __init__(
+        self,
+        path: str,
+        settings: Settings,
+        functions: Functions,
+        *,
+        flags: int,
+        opened: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Opens ``path`` with SQLite's open ``flags`` and applies every setting; raises apsw.Error.
+
+        ``opened`` is called in between, before anything is read, and may raise to have it closed again.
+        """
         kind = apsw.Connection if settings.on_connect is None else Hooked
         self.raw = kind(path, flags=flags, statementcachesize=256)
         try:
+            opened()
             for setting in pragmas.EVERY:
                 setting(self.raw, settings)
             if settings.on_connect is not None:

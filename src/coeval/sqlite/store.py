@@ -266,18 +266,16 @@ class Store:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def _connect(self) -> Connection:
+        self._same_file()
         try:
-            connection = Connection(self.path, self.settings, self.functions, flags=self._flags())
+            return Connection(self.path, self.settings, self.functions, flags=self._flags(), opened=self._same_file)
         except apsw.Error as error:
             raise translate(error, self.path) from error
-        status = os.stat(self.path)
-        if (
-            status.st_dev,
-            status.st_ino,
-        ) != self.identity:  # it may be open on the new file, where this store is of the old
-            connection.close()
+
+    def _same_file(self) -> None:
+        """Raise Retired where the path leads elsewhere: a connection there would find the old file's log, and apply it."""
+        if guard.identity_of(self.path) != self.identity:
             raise Retired
-        return connection
 
     def _connect_to_write(self) -> Connection:
         if not self.writable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..errors import LockTimeoutError
+from ..errors import LockTimeoutError, ReentryError
 from .connection import Connection
 from .gate import Gate
 from .readers import Retired
@@ -95,7 +95,7 @@ class Writer:
         self._retired = True
         try:
             self.gate.enter("close", timeout)
-        except LockTimeoutError:
+        except (LockTimeoutError, ReentryError):
             return
         self._finish()
 
