@@ -434,17 +434,17 @@ def test_the_mount_that_holds_a_path(path: str, kind: str) -> None:
     [
         ("", None),
         ("rubbish\n\n1 2 3\n27 1 0:1 / /\n27 1 0:1 / - ext4 a rw\n", None),
-        ("5 0 0:1 / / rw - ext4 a rw\n5 6 0:1 / /work rw - xfs a rw\n6 5 0:1 / /work rw - nfs a rw\n", "xfs"),
-        ("27 1 8:1 / / rw - ext4 a rw\n30 27 0:9 / /work rw - nfs a rw\n31 27 0:9 / /work rw - xfs a rw\n", "xfs"),
+        ("5 0 0:1 / / rw - ext4 a rw\n5 6 0:1 / /srv rw - xfs a rw\n6 5 0:1 / /srv rw - nfs a rw\n", "xfs"),
+        ("27 1 8:1 / / rw - ext4 a rw\n30 27 0:9 / /srv rw - nfs a rw\n31 27 0:9 / /srv rw - xfs a rw\n", "xfs"),
         ("1 1 0:2 / / rw - rootfs rootfs rw\n27 1 8:1 / / rw - ext4 /dev/sda1 rw\n", "ext4"),
         ("27 1 8:1 / / rw - ext4 a rw\n30 27 0:9 / / rw - overlay overlay rw\n", "overlay"),
-        ("5 900 0:9 / /work rw - nfs a rw\n", "nfs"),
-        ("5 6 0:9 / /work rw - nfs a rw\n6 5 0:9 / /work rw - ext4 a rw\n", None),
+        ("5 900 0:9 / /srv rw - nfs a rw\n", "nfs"),
+        ("5 6 0:9 / /srv rw - nfs a rw\n6 5 0:9 / /srv rw - ext4 a rw\n", None),
     ],
 )
 def test_unusual_tables_of_mounts(table: str, kind: str | None) -> None:
     """A root beneath the root, an overlay over it, a jail without a root, and rubbish: an answer, or none."""
-    assert kind == guard.mounted("/work/app.db", table)
+    assert kind == guard.mounted("/srv/app.db", table)
 
 
 @pytest.mark.parametrize(

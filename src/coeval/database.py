@@ -112,7 +112,7 @@ class Database(Reads, Writes):
         entry = self._find(key)
         if entry is None:
             return None
-        if entry.mark is not None and entry.mark == self._engine.store().mark():
+        if entry.mark is not None and entry.mark == self._engine.using(lambda store: store.mark()):
             entry.hits += 1
             return entry.rows
         return entry.rows if self._proved(entry) else None

@@ -147,12 +147,12 @@ class Engine:
     def add_function(self, function: Function) -> None:
         """Make ``function`` known to all connections, from their next statement on; results made without it are forgotten."""
         self.functions.add(function)
-        self.store().statements.forget()
+        self.using(lambda store: store.statements.forget())
         self.tier.clear()
 
     def forget(self) -> None:
         """Forget every result and analysis: what is in the file is another's by now."""
-        self.store().statements.forget()
+        self.using(lambda store: store.statements.forget())
         self.tier.clear()
 
     def statistics(self) -> Statistics:
@@ -175,7 +175,8 @@ class Engine:
     def look(self) -> None:
         """The housekeeper's: is the file still the one at the path? Have the stores before it come to rest?"""
         store = self._store
-        self._retired = [one for one in self._retired if not one.finished()]
+        with self._lock:
+            self._retired = [one for one in self._retired if not one.finished()]
         if self._closed and not self._retired:
             housekeeper.remove(self)
             _registry.closing.discard(self)
@@ -266,8 +267,8 @@ class Engine:
             store = self._store
             self._detach()
         if store is not None:
-            store.close(self.settings.timeout)
             self._retired.append(store)
+            store.close(self.settings.timeout)
         _registry.closing.add(self)
         housekeeper.add(self)
         self.look()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import threading
 import time
 
@@ -221,3 +223,46 @@ def test_rows_that_are_no_rows(db):
         db.executemany("INSERT INTO t(x) VALUES (?)", 5)
     with pytest.raises(errors.ParameterError, match=":a"):
         db.explain("SELECT :a", {"b": 1})
+
+
+def test_a_retired_store_leaves_nothing_open(path, tmp_path):
+    """Writers wait for their turn while the file is renamed over: the old file's connections are all closed in the end."""
+    news = []
+    for number in range(4):
+        news.append(tmp_path / f"new{number}.db")
+        with coeval.open(news[-1]) as new:
+            new.script("CREATE TABLE t(x)")
+    done = threading.Event()
+    with coeval.open(path, durability="normal") as db:
+        db.script("CREATE TABLE t(x)")
+
+        def write():
+            while not done.is_set():
+                with contextlib.suppress(errors.StoreError):
+                    db.execute("INSERT INTO t VALUES (1)")
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for new in news:
+            seen = db.stats().reopened
+            new.rename(path)
+            end = time.monotonic() + 30
+            while db.stats().reopened == seen and time.monotonic() < end:
+                time.sleep(0)
+        done.set()
+        for thread in threads:
+            thread.join(30)
+        end = time.monotonic() + 30
+        while db._engine._retired and time.monotonic() < end:
+            time.sleep(0)
+        assert [] == db._engine._retired
+    assert 0 == len([name for name in open_files() if name.endswith("(deleted)") and "app.db" in name])
+
+
+def open_files():
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return found

@@ -30,6 +30,11 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
             return errors.ConstraintError(
                 f"{said}{where}", hint="Nothing of the statement was written; mend the values, or the constraint."
             )
+        case apsw.BusyError() if "statements in progress" in said:
+            return errors.ReentryError(
+                f"A statement of this transaction is running and called for another{where}: {said}",
+                hint="Do not write from inside an SQL function, or while an iterator is open.",
+            )
         case apsw.LockedError() | apsw.BusyError() if (
             isinstance(error, apsw.LockedError) or "active statements" in said
         ):

@@ -62,10 +62,9 @@ class Gate:
         self.take(turn, timeout)
         return turn
 
-    def abandon(self, turn: Turn) -> None:
-        """Pass ``turn`` on if it came, wherever an exception hit whoever asked for it."""
-        if self._holder is turn:
-            self.leave()
+    def has(self, turn: Turn) -> bool:
+        """Whether it is ``turn`` now: an exception may hit whoever asked for it at any moment."""
+        return self._holder is turn
 
     def take(self, turn: Turn, timeout: float) -> None:
         """Wait for ``turn``, at the most ``timeout`` seconds.

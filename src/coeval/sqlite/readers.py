@@ -89,7 +89,8 @@ class Readers:
     @property
     def gone(self) -> bool:
         """True when none is open."""
-        return not self._opening and not self._members
+        with self._free:
+            return not self._opening and not self._members
 
     def _take_slowly(self) -> Connection:
         deadline = time.monotonic() + self._timeout

@@ -106,12 +106,23 @@ class Store:
             )
         try:
             for setting in pragmas.FILE:
-                setting(connection, self.settings)
+                self._in_time(setting, connection)
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             return self._clock_on(connection)
         except BaseException:
             connection.close()
             raise
+
+    def _in_time(self, setting: Callable[[apsw.Connection, Settings], None], connection: apsw.Connection) -> None:
+        """SQLite's busy time-out does not cover the change to WAL: where several processes open a new file, all but one are refused."""
+        deadline = time.monotonic() + self.settings.timeout
+        while True:
+            try:
+                return setting(connection, self.settings)
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.002)
 
     def _clock_on(self, connection: apsw.Connection) -> CommitClock:
         if self.settings.commit_clock != "data_version":

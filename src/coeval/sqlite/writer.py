@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..errors import LockTimeoutError, ReentryError
 from .connection import Connection
-from .gate import Gate
+from .gate import Gate, Turn
 from .readers import Retired
 
 
@@ -37,7 +37,7 @@ class Writer:
             self.gate.take(turn, self._timeout)
             return self._lock(self._timeout - (time.monotonic() - turn.asked))
         except BaseException:  # an interrupt may come at any moment
-            self.gate.abandon(turn)
+            self._give_up(turn)
             raise
 
     def try_begin(self, what: str) -> Connection | None:
@@ -48,7 +48,7 @@ class Writer:
         try:
             return self._lock(0.0)
         except BaseException as error:
-            self.gate.abandon(turn)
+            self._give_up(turn)
             if isinstance(error, LockTimeoutError):
                 return None
             raise
@@ -71,6 +71,10 @@ class Writer:
         finally:
             self._finish()
 
+    def _give_up(self, turn: Turn) -> None:
+        if self.gate.has(turn):
+            self._finish()
+
     def _undo(self) -> None:
         if self._connection is not None and self._connection.raw.in_transaction:
             self._connection.run("ROLLBACK")
@@ -83,7 +87,7 @@ class Writer:
             connection.raw.set_busy_timeout(int(self._timeout * 1000))
             return connection
         except BaseException:
-            self.gate.leave()
+            self._finish()
             raise
 
     def discard(self) -> None:
