@@ -194,7 +194,12 @@ def test_close_from_inside_an_sql_function(path):
     """It does not wait for the call that it is made from, and everything is closed when that has ended."""
     db = coeval.open(path)
     db.script("CREATE TABLE t(x); INSERT INTO t VALUES (1)")
-    db.create_function("close_now", lambda x: db.close() or x, 1)
+
+    def close_now(value):
+        db.close()
+        return value
+
+    db.create_function("close_now", close_now, 1)
     db.execute("UPDATE t SET x = close_now(x)")
     assert db.closed
     store = next(iter(_registry.closing), None)
