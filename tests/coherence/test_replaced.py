@@ -291,3 +291,28 @@ def test_a_new_reader_before_the_rename_is_noticed(path, tmp_path, monkeypatch):
     program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT v FROM t').fetchall())"
     said = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
     assert "[('new',)]" == said.strip()
+
+
+def test_the_old_file_s_last_connection_leaves_the_new_log_alone(path, tmp_path):
+    """SQLite deletes a -wal by its name when the last connection closes; by then the name is the new file's."""
+    new = tmp_path / "new.db"
+    with coeval.open(new) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (0)")
+        old = db.iterate("SELECT v FROM t")
+        assert 0 == next(old)[0]  # keeps a connection to the old file open
+        os.rename(new, path)
+        db.execute("INSERT INTO t VALUES (2)")  # into the new file's log
+        log = os.stat(f"{path}-wal").st_ino
+        old.close()
+        end = time.monotonic() + 10
+        while db._engine._retired and time.monotonic() < end:
+            time.sleep(0.01)
+        assert [] == db._engine._retired
+        assert log == os.stat(f"{path}-wal").st_ino
+        program = (
+            "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT v FROM t ORDER BY v').fetchall())"
+        )
+        said = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
+        assert "[(1,), (2,)]" == said.strip()

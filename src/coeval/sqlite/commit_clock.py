@@ -76,7 +76,7 @@ class HeaderClock:
 
     def close(self) -> None:
         self._view.release()  # under the interpreter's lock: no other thread is inside tobytes()
-        close(self._connection)
+        self._connection.close(True)
 
 
 class VersionClock:
@@ -105,7 +105,7 @@ class VersionClock:
 
     def close(self) -> None:
         with self._lock:
-            close(self._connection)
+            self._connection.close(True)
 
 
 class Unavailable(Exception):
@@ -117,20 +117,6 @@ def has_moved(connection: apsw.Connection) -> bool:
     answer = ctypes.c_int(0)
     known = connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(answer))
     return known and bool(answer.value)
-
-
-def close(connection: apsw.Connection) -> None:
-    """Close ``connection``, and leave the WAL by its name alone where another file has taken the path.
-
-    The last connection to close deletes the -wal and -shm by their names, which would be the new file's by then.
-    """
-    try:
-        if has_moved(connection):
-            keep = ctypes.c_int(1)
-            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
-    except apsw.Error:  # closed already, or never opened
-        pass
-    connection.close(True)
 
 
 def _proves(header: bytes) -> bool:

@@ -24,7 +24,7 @@ from ..errors import ConfigError, ConversionError
 from ..rows import Row, row_type
 from ..values import convert_rows, converters
 from . import pragmas
-from .commit_clock import CommitClock, close
+from .commit_clock import CommitClock
 from .failures import shorten, translate
 from .functions import Function, Functions
 from .statement import Statement, Watcher, compile_one
@@ -105,7 +105,7 @@ class Connection:
 
     def close(self) -> None:
         """Close it; an unfinished statement is ended."""
-        close(self.raw)
+        self.raw.close(True)
 
     # -- stamps ---------------------------------------------------------------------------------------------------
 
