@@ -6,17 +6,22 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .cache.lookup import Reading, Request, Rows
 from .coherence.scopes import Scope
 from .coherence.stamps import Seen
 from .errors import SQLError
 from .rows import Row
-from .sqlite.connection import Connection
+from .sqlite.connection import Connection, Parameters
 from .sqlite.routing import check_parameters, check_read
 from .sqlite.statements import Analysis
 from .sqlite.store import Store
+from .values import SIMPLE, adapt_parameters, all_plain
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .sqlite.readers import Readers
 
 T = TypeVar("T")
 
@@ -30,6 +35,56 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
         return result
     flow.close()
     raise RuntimeError("a blocking flow was suspended")
+
+
+def read_at_once(engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None) -> tuple[Row, ...] | None:
+    """Rows past the cache, where nothing has to be looked up, adapted or waited for; None where something has.
+
+    The statement is known to read and has a value for each placeholder; its cursor is finished on return (law 1).
+    """
+    store = engine._store
+    if store is None or type(sql) is not str or store.statements.readable.get(sql) != len(params):
+        return None
+    if not SIMPLE.issuperset(map(type, params)) and not all_plain(params):
+        return None
+    readers = store.readers
+    try:
+        connection = readers.idle.pop()
+    except IndexError:
+        return None
+    try:
+        engine.events.counts["uncached"] += 1
+        if engine.events.listeners:
+            engine.events.notify("uncached", {})
+        rows = connection.rows(sql, params, limit)
+    except BaseException as error:
+        readers.give_back_doubtful(connection)
+        if isinstance(error, ValueError | OverflowError):
+            adapt_parameters(params)  # says better what is wrong with a value that SQLite cannot take
+        raise
+    readers.give_back(connection)
+    return rows
+
+
+def read_past(store: Store, engine: Engine, sql: str, parameters: Parameters, limit: int | None) -> tuple[Row, ...]:
+    """Rows past the cache, after analysing the statement."""
+    statement = store.statements.analyse(sql).statement
+    check_read(statement)
+    check_parameters(statement, parameters)
+    engine.events.tell("uncached")
+    return take_rows(store.readers, sql, parameters, limit)
+
+
+def take_rows(readers: Readers, sql: str, parameters: Parameters, limit: int | None) -> tuple[Row, ...]:
+    """The rows of one statement on one reader, which is given back whatever happens."""
+    connection = readers.take()
+    try:
+        rows = connection.rows(sql, parameters, limit)
+    except BaseException:
+        readers.give_back_doubtful(connection)
+        raise
+    readers.give_back(connection)
+    return rows
 
 
 class BlockingReading:
@@ -85,15 +140,7 @@ class BlockingSource:
         return self._store.renew(request.sql)
 
     async def rows(self, request: Request) -> Rows:
-        readers = self._store.readers
-        connection = readers.take()
-        try:
-            rows = connection.rows(request.sql, request.parameters, request.limit)
-        except BaseException:
-            readers.give_back_doubtful(connection)
-            raise
-        readers.give_back(connection)
-        return rows
+        return take_rows(self._store.readers, request.sql, request.parameters, request.limit)
 
     async def begin(self) -> BlockingReading:
         connection = self._store.readers.take()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import apsw
 
-from .blocking import BlockingSource, run
+from .blocking import BlockingSource, read_at_once, read_past, run
 from .cache.entry import Entry
 from .cache.key import Key, quick_key
 from .cache.lookup import Request, compute, revalidate
@@ -22,7 +22,7 @@ from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
 from .events import Statistics
 from .explanation import Explanation, explain
-from .reads import Reads, request
+from .reads import Reads, adapted, request
 from .rows import Result, Row
 from .snapshot import Snapshot
 from .sqlite.failures import translate
@@ -65,6 +65,7 @@ class Database(Reads, Writes):
         self._closed = False
         self._engine = engine
         self._find = engine.find
+        self._direct = engine.settings.cache is None  # no entry is looked for
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -72,6 +73,9 @@ class Database(Reads, Writes):
 
         def query(self, sql, *params, into=None):
             if into is None and current.get() is None:
+                if self._direct:
+                    rows = read_at_once(self._engine, sql, params)
+                    return self._read(sql, params, None) if rows is None else rows
                 try:
                     match params:
                         case (value,):
@@ -98,6 +102,13 @@ class Database(Reads, Writes):
             if unit is not None:
                 return unit._read(sql, params, limit)  # type: ignore[attr-defined, no-any-return]
         engine = self._using()
+        if engine.settings.cache is None:
+            rows = read_at_once(engine, sql, params, limit) if limit is not None else None
+            return (
+                engine.using(lambda store: read_past(store, engine, sql, adapted(params), limit))
+                if rows is None
+                else rows
+            )
         try:
             found = self._kept(quick_key(sql, params, limit)) if limit is not None else None
         except TypeError:  # an unhashable parameter
@@ -131,12 +142,8 @@ class Database(Reads, Writes):
         return False
 
     def _read_from(self, store: Store, wanted: Request) -> tuple[Row, ...]:
-        engine, source = self._engine, BlockingSource(store)
-        if engine.settings.cache is None:
-            run(source.plan(wanted))
-            engine.events.tell("uncached")
-            return run(source.rows(wanted))
-        return run(compute(wanted, source, engine.tier, engine.events.tell))
+        engine = self._engine
+        return run(compute(wanted, BlockingSource(store), engine.tier, engine.events.tell))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         unit = joined(self._engine)
@@ -257,7 +264,7 @@ class Database(Reads, Writes):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if isinstance(joined(self._engine), Transaction):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
-        self._find = _nothing
+        self._find, self._direct = _nothing, False
         self._engine.release(self)
 
     def __enter__(self) -> Self:

@@ -27,14 +27,19 @@ class Events:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._listeners: tuple[Listener, ...] = ()
+        self.listeners: tuple[Listener, ...] = ()
 
     def tell(self, name: str, **facts: Any) -> None:
         """``name`` happened. What a listener raises is logged and goes no further."""
         self.counts[name] += 1
         if facts and facts.get("repaired"):
             self.counts["repaired"] += facts["repaired"]
-        for listener in self._listeners:
+        if self.listeners:
+            self.notify(name, facts)
+
+    def notify(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Tell the listeners of what was counted already."""
+        for listener in self.listeners:
             try:
                 listener(name, MappingProxyType(facts))
             except Exception:
@@ -47,9 +52,9 @@ class Events:
             return listener(name, facts)
 
         def stop() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not heard)
+            self.listeners = tuple(one for one in self.listeners if one is not heard)
 
-        self._listeners = (*self._listeners, heard)
+        self.listeners = (*self.listeners, heard)
 
         return stop
 

@@ -82,16 +82,20 @@ def adapt_parameters(params: Sequence[Any] | Mapping[str, Any]) -> tuple[SQLiteV
     ``ParameterError`` that names the parameter.
     """
     if type(params) is tuple:
-        return params if _all_plain(params) else _adapt_positions(params)
+        return params if all_plain(params) else _adapt_positions(params)
     if isinstance(params, Mapping):
         return _adapt_names(dict(params))
     if _is_list(params):
         values = tuple(params)
-        return values if _all_plain(values) else _adapt_positions(values)
+        return values if all_plain(values) else _adapt_positions(values)
     raise ParameterError(
         f"parameters come as a tuple, a list or a dict, and this is {_a(type(params))}",
         hint="One parameter alone is written as a tuple with a comma: (value,).",
     )
+
+
+#: What SQLite takes as it is, whatever the value; too large integers and text that is no Unicode it refuses by itself.
+SIMPLE = frozenset({int, str, bytes, bool, type(None)})
 
 
 def _is_list(params: object) -> bool:
@@ -104,12 +108,12 @@ def adapt(value: object, where: str = "a parameter") -> SQLiteValue:
     kind = type(value)
     if kind is bool:
         return 1 if value else 0
-    if _all_plain((value,)):
+    if all_plain((value,)):
         return value  # type: ignore[return-value]
     return _adapt_other(value, where)
 
 
-def _all_plain(values: Iterable[Any]) -> bool:
+def all_plain(values: Iterable[Any]) -> bool:
     """Whether SQLite can take all of these as they are. This runs for every statement: it is one loop, no calls."""
     for value in values:
         kind = type(value)
@@ -148,7 +152,7 @@ def _adapt_names(values: dict[Any, Any]) -> dict[str, SQLiteValue]:
                 f"the names of parameters are text, and {_shorten(name)} is {_a(type(name))}",
                 hint='Write {"name": value} for :name, or pass a tuple for ? and ?1.',
             )
-    if _all_plain(values.values()):
+    if all_plain(values.values()):
         return values
     return {
         name: value if type(value) is bool else adapt(value, f"parameter :{name}") for name, value in values.items()

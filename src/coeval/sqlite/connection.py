@@ -9,9 +9,8 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import apsw
@@ -31,6 +30,11 @@ from .statement import Statement, Watcher, compile_one
 from .triggers import FORMAT, schema_version
 
 Parameters = tuple[Any, ...] | Mapping[str, Any]
+#: The row type of a result, and the conversion of its rows where a declared type asks for one.
+Shape = tuple[type[Row], Callable[[Any], Iterator[tuple[Any, ...]]] | None]
+
+#: Statements whose shape one connection remembers at the most, and characters of the longest of them (law 10).
+MOST_SHAPED, LONGEST_SHAPED = 512, 16384
 
 
 class Hooked(apsw.Connection):
@@ -101,6 +105,7 @@ class Connection:
         self._convert = settings.convert
         self._cursor = self.raw.cursor()
         self._control = self.raw.cursor().execute
+        self._shapes: dict[str, Shape] = {}  # by statement, as last compiled
         self._version = -1  # of the schema, when last looked at
 
     def close(self) -> None:
@@ -153,27 +158,49 @@ class Connection:
 
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
-        if limit is not None:
-            with closing(self.stream(sql, parameters)) as stream:
-                return tuple(islice(stream, limit))
-        cursor = self._cursor
+        cursor, watcher = self._cursor, self.watcher
         try:
-            self.catch_up()
-            cursor.execute(sql, parameters)
-            try:
-                description = cursor.get_description()
-            except apsw.ExecutionCompleteError:
-                return ()
-            kind, convert = shape(description, self._convert)
-            return tuple(map(kind, convert(cursor) if convert else cursor))
+            if self._functions.given is not self._given:
+                self.catch_up()
+            watcher.heard = False
+            source: Any = cursor.execute(sql, parameters)
+            known = self._shapes.get(sql)
+            if known is None or watcher.heard:  # it was compiled just now, perhaps for another schema
+                first = next(cursor, None)
+                if first is None:
+                    self._shapes.pop(sql, None)
+                    return ()
+                known, source = self._shaped(sql, cursor), chain((first,), cursor)
+            kind, convert = known
+            if convert is not None:
+                source = convert(source)
+            if limit is None:
+                return tuple(map(kind, source))
+            rows = tuple(islice(map(kind, source), limit))
+            if len(rows) == limit:  # else it has been run to its end
+                self._fresh_cursor()
+            return rows
         except BaseException as error:
-            cursor.close(True)
-            self._cursor = self.raw.cursor()
+            self._fresh_cursor()
             if isinstance(error, apsw.Error):
                 raise translate(error, self.path, sql) from error
             if isinstance(error, UnicodeDecodeError):
                 raise _not_text(error, sql) from error
             raise
+
+    def _shaped(self, sql: str, cursor: apsw.Cursor) -> Shape:
+        """The shape of the rows that ``cursor`` is giving, remembered for the next time."""
+        known = shape(cursor.get_description(), self._convert)
+        if len(sql) <= LONGEST_SHAPED:
+            if len(self._shapes) >= MOST_SHAPED:
+                self._shapes.clear()
+            self._shapes[sql] = known
+        return known
+
+    def _fresh_cursor(self) -> None:
+        """End the statement under way."""
+        self._cursor.close(True)
+        self._cursor = self.raw.cursor()
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
@@ -241,10 +268,8 @@ def _stamps_sql(count: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def shape(
-    description: tuple[tuple[str, str | None], ...], convert: bool
-) -> tuple[type[Row], Callable[[Any], Iterator[tuple[Any, ...]]] | None]:
-    """The row type for a result's columns, and the conversion of its rows where a declared type asks for one."""
+def shape(description: tuple[tuple[str, str | None], ...], convert: bool) -> Shape:
+    """The shape for a result's columns."""
     names = tuple(name for name, _ in description)
     by_column = converters(tuple(declared for _, declared in description)) if convert else None
     if by_column is None:

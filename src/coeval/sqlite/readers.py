@@ -27,7 +27,8 @@ class Readers:
         self._make = make
         self._most = most
         self._timeout = timeout
-        self._idle: deque[Connection] = deque()
+        #: those that nobody uses; `take` and `give_back` say how it may be used
+        self.idle: deque[Connection] = deque()
         # Weak, so that one which an interrupt took from its borrower is no longer counted. Opening ones are counted beside.
         self._members: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening = 0
@@ -38,13 +39,13 @@ class Readers:
     def take(self) -> Connection:
         """A connection for the calling thread alone, to be given back. Raises PoolTimeoutError, Retired, or what opening raises."""
         try:
-            return self._idle.pop()
+            return self.idle.pop()
         except IndexError:
             return self._take_slowly()
 
     def give_back(self, connection: Connection) -> None:
         """``connection`` is idle again: no transaction, no unfinished statement."""
-        self._idle.append(connection)
+        self.idle.append(connection)
         if self._closed:
             self._close_idle()
         elif self._waiting:
@@ -74,10 +75,10 @@ class Readers:
         """Close all, if none is lent; else nothing, and False."""
         with self._free:
             idle = []
-            while self._idle:
-                idle.append(self._idle.pop())
+            while self.idle:
+                idle.append(self.idle.pop())
             if self._opening or len(idle) != len(self._members):
-                self._idle.extend(reversed(idle))
+                self.idle.extend(reversed(idle))
                 self._free.notify_all()
                 return False
             self._closed = True
@@ -98,8 +99,8 @@ class Readers:
             while True:
                 if self._closed:
                     raise Retired
-                if self._idle:
-                    return self._idle.pop()
+                if self.idle:
+                    return self.idle.pop()
                 if len(self._members) + self._opening < self._most:
                     self._opening += 1
                     break
@@ -109,7 +110,7 @@ class Readers:
                     self._free.wait(min(0.1, max(0.0, deadline - time.monotonic())))
                 finally:
                     self._waiting -= 1
-                if time.monotonic() >= deadline and not self._idle:
+                if time.monotonic() >= deadline and not self.idle:
                     raise PoolTimeoutError(
                         f"No reader became free in {self._timeout:g} s; all {self._most} are in use",
                         hint="Close iterators and snapshots soon, or raise `readers`.",
@@ -129,7 +130,7 @@ class Readers:
     def _close_idle(self) -> None:
         while True:
             try:
-                connection = self._idle.pop()
+                connection = self.idle.pop()
             except IndexError:
                 return
             self.discard(connection)

@@ -16,9 +16,14 @@ from .statement import WRITING_PRAGMAS, Kind, Statement, only_tells, refuse_touc
 _CONTROL = "Use `with db.transaction():` for several statements, or `script` for a text of them."
 
 
+def may_read(statement: Statement) -> bool:
+    """Whether `query` and its like may run it."""
+    return statement.kind is Kind.READ or (statement.kind is Kind.PRAGMA and _only_tells(statement))
+
+
 def check_read(statement: Statement) -> None:
     """For `query` and its like: the statement must read."""
-    if statement.kind is Kind.READ or (statement.kind is Kind.PRAGMA and _only_tells(statement)):
+    if may_read(statement):
         return
     if statement.kind in (Kind.WRITE, Kind.SCHEMA):
         raise SQLError(

@@ -111,15 +111,18 @@ class Watcher:
 
     ``recompiled`` turns True when a statement that reads our schema row is compiled, anew or again. SQLite compiles a
     statement again when the schema has changed, so as long as it stays False the schema is the one last looked at.
+    ``heard`` turns True when anything is compiled: what is known of a statement's columns holds where it stayed False.
     """
 
-    __slots__ = ("actions", "recompiled")
+    __slots__ = ("actions", "heard", "recompiled")
 
     def __init__(self) -> None:
         self.actions: list[Action] | None = None
+        self.heard = True
         self.recompiled = True
 
     def __call__(self, code: int, a: str | None, b: str | None, c: str | None, d: str | None) -> int:
+        self.heard = True
         if a == "_coeval_schema":
             self.recompiled = True
         if self.actions is not None:

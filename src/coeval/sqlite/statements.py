@@ -23,6 +23,7 @@ from .commit_clock import CommitClock
 from .connection import Connection, Hooked
 from .functions import Functions, Repertoire
 from .readers import Retired
+from .routing import may_read
 from .statement import Kind, Statement, check_text
 from .triggers import catalogue
 
@@ -53,6 +54,8 @@ class Statements:
         self._lock = threading.Lock()
         self._closed = False
         self._known: dict[str, Analysis] = {}
+        #: of each remembered statement that reads, how many placeholders it has; that holds in any schema
+        self.readable: dict[str, int] = {}
         self._text = 0
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
@@ -92,15 +95,19 @@ class Statements:
         if sql not in self._known:
             self._text += len(sql)
         self._known[sql] = analysis
+        if may_read(analysis.statement):
+            self.readable[sql] = analysis.statement.count
         if len(self._known) > MOST or self._text > MOST_TEXT:
             for old in list(self._known)[: (len(self._known) + 1) // 2]:
                 del self._known[old]
+                self.readable.pop(old, None)
                 self._text -= len(old)
 
     def forget(self) -> None:
         """The functions or collations have changed: analyse everything anew."""
         with self._lock:
             self._known.clear()
+            self.readable.clear()
             self._text = 0
             self._catalogue = None
 
