@@ -9,6 +9,7 @@ import pytest
 
 import coeval
 from coeval import Database, errors
+
 from processes import Foreign
 
 ONE = "SELECT id, name, amount FROM t WHERE id = ?"
@@ -96,7 +97,7 @@ def test_each_is_counted_and_told(db: Database):
     """Reads past the cache are `uncached` events, for the statistics and for listeners."""
     db.query(ONE, 1)
     before, heard = db.stats().uncached, []
-    stop = db.listen(lambda name, facts: heard.append(name))
+    stop = db.listen(lambda name, _facts: heard.append(name))
     for _ in range(3):
         db.query(ONE, 1)
     stop()
