@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from timeit import Timer
@@ -19,28 +19,15 @@ import apsw
 
 Side = Callable[[], float]
 
+MACHINE = f"Python {platform.python_version()}, APSW {apsw.apsw_version()}, SQLite {apsw.sqlite_lib_version()}"
+
 
 @dataclass
-class Measured:
-    """Seconds per operation of every side, a list of rounds each."""
+class Verdicts:
+    """What was held against a limit, and what is told for information."""
 
-    times: dict[str, list[float]]
     checks: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
-
-    def least(self, side: str) -> float:
-        return min(self.times[side]) * 1e6
-
-    def usual(self, side: str) -> float:
-        return median(self.times[side]) * 1e6
-
-    def ratio(self, side: str, base: str) -> float:
-        """How many times ``base`` ``side`` took: the median over the rounds."""
-        return median(a / b for a, b in zip(self.times[side], self.times[base], strict=True))
-
-    def over(self, side: str, base: str) -> float:
-        """Microseconds of ``side`` beyond ``base``: the median over the rounds."""
-        return median(a - b for a, b in zip(self.times[side], self.times[base], strict=True)) * 1e6
 
     def check(self, what: str, value: float, limit: float, unit: str, *, least: bool = False) -> None:
         """Hold ``value`` against ``limit``: at most that, or at least."""
@@ -58,6 +45,27 @@ class Measured:
         return sum(not check["passed"] for check in self.checks)
 
 
+@dataclass
+class Measured(Verdicts):
+    """Seconds per operation of every side, a list of rounds each."""
+
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def least(self, side: str) -> float:
+        return min(self.times[side]) * 1e6
+
+    def usual(self, side: str) -> float:
+        return median(self.times[side]) * 1e6
+
+    def ratio(self, side: str, base: str) -> float:
+        """How many times ``base`` ``side`` took: the median over the rounds."""
+        return median(a / b for a, b in zip(self.times[side], self.times[base], strict=True))
+
+    def over(self, side: str, base: str) -> float:
+        """Microseconds of ``side`` beyond ``base``: the median over the rounds."""
+        return median(a - b for a, b in zip(self.times[side], self.times[base], strict=True)) * 1e6
+
+
 def alternate(sides: Mapping[str, Side], rounds: int) -> Measured:
     """Every side once a round, in an order that turns, after two rounds for warming up."""
     order = list(sides)
@@ -68,7 +76,7 @@ def alternate(sides: Mapping[str, Side], rounds: int) -> Measured:
             if number >= 0:
                 times[name].append(taken)
         order.append(order.pop(0))
-    return Measured(times)
+    return Measured(times=times)
 
 
 def loop(statement: str, names: Mapping[str, Any], count: int) -> Side:
@@ -79,55 +87,54 @@ def loop(statement: str, names: Mapping[str, Any], count: int) -> Side:
 
 def report(measured: Measured, title: str, groups: Mapping[str, list[str]], *, as_json: bool) -> int:
     """Print all of it; 1 where a limit was passed."""
-    machine = f"Python {platform.python_version()}, APSW {apsw.apsw_version()}, SQLite {apsw.sqlite_lib_version()}"
+    sides = {name: {"min": measured.least(name), "median": measured.usual(name)} for name in measured.times}
+    rounds = len(next(iter(measured.times.values())))
+    rows = {group: {name: list(sides[name].values()) for name in names} for group, names in groups.items()}
+    if not as_json:
+        table(f"{title}. {MACHINE}", ["µs an operation", "min", f"median of {rounds}"], rows)
+    return conclude(measured, {"title": title, "machine": MACHINE, "microseconds": sides}, as_json=as_json)
+
+
+def conclude(verdicts: Verdicts, facts: Mapping[str, Any], *, as_json: bool) -> int:
+    """Print notes and verdicts after a table, or ``facts`` with both as JSON; 1 where a limit was passed."""
     if as_json:
-        sides = {name: {"min": measured.least(name), "median": measured.usual(name)} for name in measured.times}
-        print(
-            json.dumps(
-                {
-                    "title": title,
-                    "machine": machine,
-                    "microseconds": sides,
-                    "notes": measured.notes,
-                    "checks": measured.checks,
-                },
-                indent=2,
-            )
-        )
-        return int(measured.failures > 0)
-    _table(measured, f"{title}. {machine}", groups)
-    width = max(map(len, (*measured.notes, *(check["what"] for check in measured.checks))))
-    for what, value in measured.notes.items():
+        print(json.dumps({**facts, "notes": verdicts.notes, "checks": verdicts.checks}, indent=2))
+        return int(verdicts.failures > 0)
+    width = max(map(len, (*verdicts.notes, *(check["what"] for check in verdicts.checks))))
+    for what, value in verdicts.notes.items():
         print(f"      {what:{width}} {value:9.2f}")
-    for check in measured.checks:
+    for check in verdicts.checks:
         verdict = "PASS" if check["passed"] else "FAIL"
         sign = "≥" if check["least"] else "≤"
         print(
             f"{verdict}  {check['what']:{width}} {check['value']:9.2f}   limit {sign} {check['limit']:g} {check['unit']}"
         )
-    return int(measured.failures > 0)
+    return int(verdicts.failures > 0)
 
 
-def _table(measured: Measured, title: str, groups: Mapping[str, list[str]]) -> None:
-    rounds = len(next(iter(measured.times.values())))
-    heads = ("µs an operation", "min", f"median of {rounds}")
+def table(title: str, heads: Sequence[str], groups: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Numbers, a row for each side; the first head is that of the sides."""
     try:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
         print(title)
-        print(f"{heads[0]:58} {heads[1]:>10} {heads[2]:>13}")
-        for group, names in groups.items():
+        print(f"{heads[0]:58} " + " ".join(f"{head:>13}" for head in heads[1:]))
+        for group, sides in groups.items():
             print(group)
-            for name in names:
-                print(f"  {name:56} {measured.least(name):10.3f} {measured.usual(name):13.3f}")
+            for name, values in sides.items():
+                print(f"  {name:56} " + " ".join(f"{_shown(value):>13}" for value in values))
         return
-    table = Table(title=title, title_justify="left")
-    table.add_column(heads[0], min_width=58)
+    drawn = Table(title=title, title_justify="left")
+    drawn.add_column(heads[0], min_width=46)
     for head in heads[1:]:
-        table.add_column(head, justify="right")
-    for group, names in groups.items():
-        table.add_row(f"[bold]{group}")
-        for name in names:
-            table.add_row(f"  {name}", f"{measured.least(name):.3f}", f"{measured.usual(name):.3f}")
-    Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
+        drawn.add_column(head, justify="right")
+    for group, sides in groups.items():
+        drawn.add_row(f"[bold]{group}")
+        for name, values in sides.items():
+            drawn.add_row(f"  {name}", *map(_shown, values))
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(drawn)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
