@@ -7,31 +7,32 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import apsw
 
+from .blob import Blob
 from .blocking import BlockingSource, read_at_once, read_past, run
 from .cache.entry import Entry
 from .cache.key import Key, quick_key
 from .cache.lookup import Request, compute, revalidate
 from .config import resolve
+from .direct import DirectWrites
 from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
 from .events import Statistics
 from .explanation import Explanation, explain
+from .loading import Loaded, load
 from .reads import Reads, adapted, request
-from .rows import Result, Row
+from .rows import Row
 from .snapshot import Snapshot
 from .sqlite.failures import translate
 from .sqlite.functions import Function
-from .sqlite.statement import Kind
 from .streams import RowStream
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
-from .writes import Writes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +55,7 @@ def open(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> Databas
     return Database(engine_for(name, resolved))
 
 
-class Database(Reads, Writes):
+class Database(Reads, DirectWrites):
     """An open database. Every call is safe from any thread; after a fork it opens itself anew in the child.
 
     Calls inside a `transaction` or `snapshot` of the same context join it. Results are immutable and may be shared.
@@ -156,7 +157,7 @@ class Database(Reads, Writes):
         made: list[weakref.ref[RowStream[Row]]] = []  # weak, so that an abandoned iterator frees its reader at once
 
         def rows() -> Generator[Row, None, None]:
-            store, connection = engine.using(lambda store: (store, store.readers.take()))
+            store, connection = engine.using(lambda store: (store, store.readers.hold()))
             stream = made[0]()
             if stream is not None:
                 store.streaming(stream)
@@ -164,24 +165,11 @@ class Database(Reads, Writes):
             try:
                 yield from connection.stream(sql, wanted.parameters)
             finally:
-                store.readers.give_back_doubtful(connection)
+                store.readers.let_go(connection)
 
         stream = RowStream(rows())
         made.append(weakref.ref(stream))
         return stream
-
-    # -- writing ------------------------------------------------------------------------------------------------------
-
-    def execute(self, sql: str, *params: Any) -> Result:
-        """Run one statement. Outside a transaction it is durable on return, at the configured level, and visible to every later read."""
-        unit = joined(self._engine)
-        if not isinstance(unit, Transaction) and self._analyse(sql) is Kind.READ:
-            return Result(0, None, self._read(sql, params, None))
-        return Writes.execute(self, sql, *params)
-
-    def _own(self, what: str) -> tuple[Transaction, bool]:
-        unit = joined(self._engine)
-        return (unit, False) if isinstance(unit, Transaction) else (Transaction(self._using(), what), True)
 
     # -- units --------------------------------------------------------------------------------------------------------
 
@@ -202,6 +190,41 @@ class Database(Reads, Writes):
         """
         unit = joined(self._engine)
         return nullcontext(unit) if isinstance(unit, Snapshot | Transaction) else Snapshot(self._using())
+
+    # -- in bulk and in pieces ----------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        table: str,
+        rows: Iterable[Sequence[Any] | Mapping[str, Any]],
+        *,
+        columns: Sequence[str] | None = None,
+        batch: int = 10_000,
+        upsert: str | Sequence[str] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Loaded:
+        """Insert ``rows``, from any iterator, in constant memory: a transaction for each ``batch`` of them; what was done.
+
+        ``rows`` are sequences, in the order of ``columns`` (default: all of the table), or mappings (default: the keys of the first).
+        ``upsert`` names the column or columns of a unique key: a row that meets one with the same key updates its other columns;
+        ``upsert=()``: it is left out. Without it that is an error. ``progress(rows_so_far)`` is called after each transaction.
+        The iterator and ``progress`` run without the turn to write; inside a transaction of the same context all is part of that.
+
+        On return everything is durable and visible to every later read. Where something raises (a row, which the error names by
+        its place from 1; the iterator; ``progress``) the load ends: whole batches before it stay, nothing of the present one, and
+        the error says how many rows are in. Users' triggers fire as for any insert. Raises as `executemany`, and SQLError for a
+        table or column that cannot be loaded, before anything is taken from the iterator.
+        """
+        return load(self, table, rows, columns, batch, upsert, progress)
+
+    def blob(self, table: str, column: str, rowid: int, *, writable: bool = False) -> Blob:
+        """One value as a raw binary file of fixed size, for ``with``; of any size, in constant memory. `Blob` says the rest.
+
+        Reading is of one moment. Writing is a transaction, held until the block ends, then durable and visible; calls in the block
+        belong to it, and where the block raises all is rolled back. SQLite runs no trigger for such writes. The size is fixed: make
+        room before, by ``zeroblob(size)``.
+        """
+        return Blob(self, table, column, rowid, writable)
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
@@ -285,9 +308,6 @@ class Database(Reads, Writes):
             raise ClosedError(f"{self._engine.path} is closed", hint="Open it again with coeval.open.")
         return self._engine
 
-    def _analyse(self, sql: str) -> Kind:
-        return self._using().using(lambda store: store.statements.analyse(sql).statement.kind)
-
     def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
         """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
         if joined(self._engine) is not None:
@@ -301,7 +321,7 @@ class Database(Reads, Writes):
             finally:
                 store.writer.rollback()
             if store.settings.coherence == "stamps":
-                self._settle("verify the triggers", lambda transaction: store.verify_within(transaction._ready()))
+                Transaction(self._engine, "verify the triggers").alone(lambda own: store.verify_within(own._ready()))
         except apsw.Error as error:
             raise translate(error, store.path, what) from error
         self._engine.events.tell("write")

@@ -20,7 +20,9 @@
     └── StoreError               SQLite refused or failed; the transaction was rolled back
         ├── ConstraintError      UNIQUE, NOT NULL, CHECK, FOREIGN KEY, or a value of the wrong type
         ├── LockTimeoutError     the turn to write did not come in time                         (TimeoutError)
+        ├── SerializationError   what `write` had read was changed by another before its first write
         ├── PoolTimeoutError     no reader became free in time                                  (TimeoutError)
+        ├── SnapshotEndedError   a snapshot was open for so long that it was ended
         ├── DiskFullError        no room
         ├── DamagedError         the file is damaged
         └── StorageError         reading or writing the file failed
@@ -54,6 +56,8 @@ __all__ = [
     "ResultError",
     "SQLError",
     "SecondLibraryError",
+    "SnapshotEndedError",
+    "SerializationError",
     "StorageError",
     "StoreError",
     "UsageError",
@@ -157,8 +161,16 @@ class LockTimeoutError(StoreError, TimeoutError):
     """The turn to write did not come in time."""
 
 
+class SerializationError(StoreError):
+    """What `write` had read was changed by another before its first write."""
+
+
 class PoolTimeoutError(StoreError, TimeoutError):
     """No reader became free in time."""
+
+
+class SnapshotEndedError(StoreError):
+    """A snapshot or an iterator kept the WAL from shrinking when it had grown past its limit, and was ended."""
 
 
 class DiskFullError(StoreError):

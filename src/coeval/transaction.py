@@ -15,6 +15,7 @@ from .rows import Result, Row
 from .sqlite.routing import check_parameters, check_read, check_write
 from .sqlite.script import run_script
 from .sqlite.statement import Kind, Statement, check_text
+from .sqlite.steps import step, step_all
 from .streams import RowStream
 from .unit import Unit
 from .writes import Writes
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _names = count(1)
-
-#: A rowid that nobody has, to tell whether a statement inserted anything.
-NO_ROW = -(2**63)
 
 
 class Transaction(Unit, Reads, Writes):
@@ -59,6 +57,17 @@ class Transaction(Unit, Reads, Writes):
         self._pop()
         if not self._forked:
             self._end(good=error is None)
+
+    def alone(self, work: Callable[[Self], T]) -> T:
+        """``work`` in this transaction, which is for one call: nobody joins it."""
+        self._begin(stacked=True)
+        try:
+            result = work(self)
+        except BaseException:
+            self._end(good=False)
+            raise
+        self._end(good=True)
+        return result
 
     def _begin(self, *, stacked: bool = False) -> None:
         """Take the turn and the lock."""
@@ -92,9 +101,6 @@ class Transaction(Unit, Reads, Writes):
 
     # -- calls --------------------------------------------------------------------------------------------------
 
-    def _own(self, what: str) -> tuple[Transaction, bool]:  # noqa: ARG002 - the face needs it
-        return self, False
-
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         wanted = self._readable(request(sql, params, limit))
         return self._ready().rows(sql, wanted.parameters, limit)
@@ -110,35 +116,15 @@ class Transaction(Unit, Reads, Writes):
         self._engine.events.tell("uncached")
         return wanted
 
-    def _refuse(self, sql: str, values: Sequence[Parameters]) -> Statement:
-        """Raise where ``sql`` cannot run so, once with each of ``values``; before `begin` too."""
-        statement = self._compiled(sql)
-        check_write(statement, in_transaction=self._active)
-        for one in values:
-            check_parameters(statement, one)
-        return statement
-
-    def _run(self, sql: str, parameters: Parameters) -> Result:
-        """One statement; `Writes.execute` says the rest."""
+    def _write(self, sql: str, parameters: Parameters) -> Result:
         statement = self._writable(sql, (parameters,))
-        return self._whole(lambda: self._step(statement, parameters))
+        return self._whole(lambda: step(self._ready(), statement, parameters))
 
-    def _run_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
-        """One statement once for each of ``parameters``."""
+    def _write_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
         statement = self._writable(sql, parameters)
+        return self._whole(lambda: step_all(self._ready(), statement, parameters))
 
-        def run_all() -> Result:
-            total, last = 0, None
-            for one in parameters:
-                result = self._step(statement, one)
-                total, last = total + result.rowcount, result.lastrowid
-            return Result(total, last, ())
-
-        return self._whole(run_all)
-
-    def _run_script(self, sql: str) -> None:
-        """Many statements."""
-
+    def _write_script(self, sql: str) -> None:
         def judge(statement: Statement) -> None:
             check_write(statement, in_transaction=True)
             self._note(statement)
@@ -156,17 +142,13 @@ class Transaction(Unit, Reads, Writes):
         with Savepoint(self):
             return work()
 
-    def _step(self, statement: Statement, parameters: Parameters) -> Result:
-        connection = self._ready()
-        if statement.inserts:
-            connection.raw.set_last_insert_rowid(
-                NO_ROW
-            )  # the last one may be a neighbour's, and this may insert nothing
-        rows = connection.rows(statement.sql, parameters)
-        if statement.kind is not Kind.WRITE:
-            return Result(0, None, rows)
-        last = connection.raw.last_insert_rowid() if statement.inserts else NO_ROW
-        return Result(connection.raw.changes(), None if last == NO_ROW else last, rows)
+    def _refuse(self, sql: str, values: Sequence[Parameters]) -> Statement:
+        """Raise where ``sql`` cannot run so, once with each of ``values``; before `begin` too."""
+        statement = self._compiled(sql)
+        check_write(statement, in_transaction=self._active)
+        for one in values:
+            check_parameters(statement, one)
+        return statement
 
     def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
         self._ready()

@@ -1,7 +1,12 @@
-"""The gate: whose turn it is to write, first come, first served (law 7).
+"""The gate: whose turn it is to write, first come, first served, among the threads, tasks and processes of a machine (law 7).
 
-Here it orders the threads of one process. Between processes SQLite's own lock decides, for which the holder of the turn waits
-with BEGIN IMMEDIATE. State changes under the lock; waiting happens outside, each waiter on a future of its own.
+In this process a queue of places; among processes the queue file. The turn passes straight to the next place here only while no other
+process waits; else the file's lock is let go and asked for again, behind the others. What must hold here:
+
+* State changes under the lock, and nobody waits in it; each waiter has a future of its own.
+* A place is a turn, which its caller gets, or a member: a statement that whoever has the turn may run for its caller (`batch`). Members are
+  taken out of order, turns never: of all that wait longer, a turn is overtaken by members alone, and by one batch of them at the most.
+* Only the gate's own thread waits for the file's lock, so that callers can give up. It also leads where no thread of a caller can.
 
 Ring: shell.
 """
@@ -9,140 +14,354 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from ..errors import LockTimeoutError, ReentryError
 from .failures import shorten
+from .place import LEAD, GateCounts, Member, Place, Turn
+from .queue_file import QueueFile
 
 #: Waiters at the most (law 10).
 LONGEST_QUEUE = 10_000
 
-
-def running_loop() -> Any:
-    """The event loop that runs in this thread, or None. asyncio is asked only where somebody has imported it."""
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
-
-
-@dataclass
-class Turn:
-    """The right to write, from `Gate.enter` until `Gate.leave`."""
-
-    what: str
-    thread: str
-    since: float  #: time.monotonic() at which it began
-    loop: Any = None  #: the event loop that the holder runs on
-    ident: int = 0  #: of its thread
-    asked: float = 0.0  #: time.monotonic() at which it was asked for
-    stacked: bool = False  #: it is a single call, so whoever asks again in its thread is called by it
+#: Seconds that the gate's thread stays when there is nothing to do.
+PATIENCE = 1.0
 
 
 class Gate:
-    """A fair queue of the threads that want to write to one file."""
+    """A fair queue of those that want to write to one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Callable[[], QueueFile | None] = lambda: None, foreigner: Callable[[], str] = str) -> None:
+        """``file`` opens the queue among processes, with the first turn. ``foreigner`` names the program that has SQLite's lock, if one has."""
         self._lock = threading.Lock()
-        self._waiting: deque[Future[None]] = deque()
-        self._holder: Turn | None = None
+        self._open_file: Callable[[], QueueFile | None] | None = file
+        self._file: QueueFile | None = None
+        self._foreigner = foreigner
+        #: makes a batch from a member on that no thread waits for, having the turn; never raises
+        self.lead: Callable[[Member], None] | None = None
+        self._waiting: deque[Place] = deque()
+        self._holder: Place | None = None
+        self._coming = False  # the gate's thread waits for the file's lock, or leads
+        self._work = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._led: Member | None = None  # for the gate's thread to lead
+        self.counts = GateCounts()
 
-    def turn(self, what: str, *, stacked: bool = False) -> Turn:
-        """A turn to `take`. ``what`` is the statement, for others' error messages."""
-        thread = threading.current_thread()
-        return Turn(what, thread.name, 0.0, running_loop(), threading.get_ident(), time.monotonic(), stacked)
+    # -- for threads --------------------------------------------------------------------------------------------------
 
     def enter(self, what: str, timeout: float) -> Turn:
         """`take` a turn for ``what``."""
-        turn = self.turn(what)
+        turn = Turn(what)
         self.take(turn, timeout)
         return turn
 
-    def has(self, turn: Turn) -> bool:
-        """Whether it is ``turn`` now: an exception may hit whoever asked for it at any moment."""
-        return self._holder is turn
+    def first(self, what: str, timeout: float) -> Turn:
+        """As `enter`, before all others who wait in this process."""
+        turn = Turn(what)
+        self.take(turn, timeout, first=True)
+        return turn
 
-    def take(self, turn: Turn, timeout: float) -> None:
+    def has(self, place: Place) -> bool:
+        """Whether it is the turn of ``place`` now: an exception may hit whoever asked for it at any moment."""
+        return self._holder is place
+
+    def take(self, turn: Turn, timeout: float, *, first: bool = False) -> None:
         """Wait for ``turn``, at the most ``timeout`` seconds.
 
         Raises LockTimeoutError naming the holder; the place in the queue is given up then. Raises ReentryError where a task of
         the caller's own event loop has the turn, or a call that this one is made from: waiting would stop what has to end it.
         """
-        place: Future[None] | None = None
-        with self._lock:
-            if self._holder is None and not self._waiting:
-                self._holder = turn
-            elif self._holder is not None and self._holder.stacked and self._holder.ident == turn.ident:
-                raise ReentryError(
-                    f"The turn to write is {self._described()}, which called a function that asks for it again",
-                    hint="Do not write from inside an SQL function.",
-                )
-            elif turn.loop is not None and self._holder is not None and self._holder.loop is turn.loop:
-                raise ReentryError(
-                    f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
-                    hint="Do not await inside a blocking transaction, or write from a thread.",
-                )
-            elif len(self._waiting) >= LONGEST_QUEUE:
-                raise LockTimeoutError(
-                    f"{LONGEST_QUEUE} writes are waiting already, {self._described()}",
-                    hint="Write in larger transactions, or shed load before this point.",
-                )
-            else:
-                place = Future()
-                self._waiting.append(place)
-        if place is not None:
-            self._wait(place, turn, timeout)
-        turn.since = time.monotonic()
+        if not self._enter(turn, first=first):
+            self._wait(turn, timeout)
 
     def try_enter(self, what: str) -> Turn | None:
         """The turn, if nobody has or wants it; else None at once."""
+        turn = Turn(what)
         with self._lock:
-            if self._holder is not None or self._waiting:
-                return None
-            self._holder = self.turn(what)
-            self._holder.since = self._holder.asked
-            return self._holder
+            if self._holder is None and not self._waiting and not self._coming and self._try_file(turn):
+                self._holder = turn
+                self.counts.turns += 1
+                return turn
+        return None
+
+    def join(self, member: Member, timeout: float) -> Any:
+        """Wait until ``member`` was made by another's batch, and give its result or raise its error; or LEAD: then it has the turn.
+
+        Raises as `take`, where it was not begun; one that has begun is waited for to its end.
+        """
+        return LEAD if self._enter(member) else self._wait(member, timeout)
+
+    # -- for those who must not wait ------------------------------------------------------------------------------------
+
+    def ask(self, what: str) -> Future[Turn]:
+        """A turn, by a future that is told in any thread. Cancelling it gives the place up; once granted, `leave` ends it.
+
+        Raises LockTimeoutError where the queue is full.
+        """
+        turn = Turn(what)
+        future: Future[Turn] = Future()
+        turn.future = future
+        if self._enter(turn):
+            future.set_running_or_notify_cancel()
+            future.set_result(turn)
+        return future
+
+    def submit(self, member: Member) -> Future[Any]:
+        """A member's result, by a future. Cancelling drops one that has not begun. The gate's thread leads where nobody else does."""
+        future: Future[Any] = Future()
+        member.future = future
+        member.loop, member.ident = None, 0  # the gate's thread will make it, and nobody stands still for it
+        if self._enter(member):
+            future.set_running_or_notify_cancel()
+            self._let_lead(member)
+        return future
+
+    def late(self, what: str, timeout: float) -> LockTimeoutError:
+        """The error for one who has waited for ``timeout`` seconds in vain, naming the holder."""
+        with self._lock:
+            said = self._described()
+        foreigner = self._foreigner()
+        if foreigner:
+            said += f", and SQLite's own lock is held by {foreigner}"
+        return LockTimeoutError(
+            f"The turn to write did not come in {timeout:g} s for {shorten(what, 80)}, {said}",
+            hint="Keep transactions short, or raise `timeout`.",
+        )
+
+    # -- for whoever has the turn ---------------------------------------------------------------------------------------
+
+    def mates(self, members: int, rows: int) -> list[Member]:
+        """Waiting members to make together with one's own, in their order, at the most so many, and of so many rows."""
+        taken: list[Member] = []
+        if not self._waiting:
+            return taken
+        with self._lock:
+            stay: deque[Place] = deque()
+            for place in self._waiting:
+                fits = isinstance(place, Member) and len(taken) < members and (rows > 0 or not taken)
+                if not fits or not isinstance(place, Member):
+                    stay.append(place)
+                elif place.begin():
+                    taken.append(place)
+                    rows -= place.rows
+                    self._count_wait(place)
+            self._waiting = stay
+        return taken
+
+    def put_back(self, members: list[Member]) -> None:
+        """Members that were taken and not made are the first to come, in their order."""
+        with self._lock:
+            self._waiting.extendleft(reversed(members))
 
     def leave(self) -> None:
         """Pass the turn to the one who has waited longest."""
         with self._lock:
-            self._holder = None
+            holder, self._holder = self._holder, None
+            if holder is not None:
+                held = time.monotonic() - holder.since
+                self.counts.held += held
+                self.counts.longest_hold = max(self.counts.longest_hold, held)
+            file = self._file
             if not self._waiting:
+                if file is not None:
+                    file.leave()
                 return
-            place = self._waiting.popleft()
-            self._holder = Turn("", "the next in the queue", time.monotonic())
-        place.set_result(None)
+            if file is not None and file.others_wait():
+                file.leave()
+                self._send_for_file()
+                return
+            place = self._next()
+        self._grant(place)
 
-    def _wait(self, place: Future[None], turn: Turn, timeout: float) -> None:
-        try:
-            place.result(timeout)
-        except BaseException as error:  # a time-out, or the waiting thread was interrupted
-            with self._lock:
-                passed = place not in self._waiting  # the turn is ours, though the future may not have told it yet
-                if not passed:
-                    self._waiting.remove(place)
-                said = self._described()
-            if passed and not isinstance(error, TimeoutError):
-                self.leave()
-                raise
-            if not passed:
-                if not isinstance(error, TimeoutError):
-                    raise
-                raise LockTimeoutError(
-                    f"The turn to write did not come in {timeout:g} s, {said}",
-                    hint="Keep transactions short, or raise `timeout`.",
-                ) from None
+    @property
+    def queue(self) -> int:
+        """How many wait now, in this process."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """True when nobody has or wants the turn."""
+        return self._holder is None and not self._waiting and not self._coming
+
+    def close(self) -> None:
+        """Nobody asks any more: end the thread, and let go of the queue file."""
         with self._lock:
-            self._holder = turn
+            thread, self._thread = self._thread, None
+            file, self._file = self._file, None
+        if thread is not None:
+            self._work.release()
+        if file is not None:
+            file.close()
+
+    def stay_here(self) -> None:
+        """Nothing will be written any more: do not open the queue among processes for it."""
+        self._open_file = None
+
+    def abandon(self) -> None:
+        """In a forked child."""
+        if self._file is not None:
+            self._file.abandon()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _enter(self, place: Place, *, first: bool = False) -> bool:
+        """Whether ``place`` has the turn at once; else it stands in the queue."""
+        with self._lock:
+            holder = self._holder
+            if holder is None and not self._waiting and not self._coming:
+                if self._try_file(place):
+                    self._holder = place
+                    self.counts.turns += 1
+                    return True
+            else:
+                self._refuse(place, holder)
+            if place.future is None:
+                place.future = Future()
+            if first:
+                self._waiting.appendleft(place)
+            else:
+                self._waiting.append(place)
+            if holder is None and not self._coming:
+                self._send_for_file()
+        return False
+
+    def _refuse(self, place: Place, holder: Place | None) -> None:
+        blocks = place.future is None  # else nobody stands still for it
+        if blocks and holder is not None and holder.stacked and holder.ident == place.ident:
+            raise ReentryError(
+                f"The turn to write is {self._described()}, which called a function that asks for it again",
+                hint="Do not write from inside an SQL function.",
+            )
+        if blocks and place.loop is not None and holder is not None and holder.loop is place.loop:
+            raise ReentryError(
+                f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
+                hint="Do not await inside a blocking transaction, or write from a thread.",
+            )
+        if len(self._waiting) >= LONGEST_QUEUE:
+            raise LockTimeoutError(
+                f"{LONGEST_QUEUE} writes are waiting already, {self._described()}",
+                hint="Write in larger transactions, or shed load before this point.",
+            )
+
+    def _try_file(self, place: Place) -> bool:
+        if self._open_file is not None:
+            self._file, self._open_file = self._open_file(), None
+        return self._file is None or self._file.try_take(place.what)
+
+    def _wait(self, place: Place, timeout: float) -> Any:
+        future = place.future
+        assert future is not None
+        try:
+            return future.result(max(0.0, timeout - (time.monotonic() - place.asked)))
+        except BaseException as error:  # a time-out, the waiting thread was interrupted, or the member's own error
+            if future.done() and not future.cancelled() and future.exception() is error:
+                raise
+            with self._lock:
+                given_up = future.cancel()
+                if given_up:
+                    with suppress(ValueError):
+                        self._waiting.remove(place)
+            late = isinstance(error, TimeoutError)
+            if late and given_up:
+                raise self.late(place.what, timeout) from None
+            if late:  # it has begun, or the turn was granted just now
+                return future.result()
+            if not given_up and future.exception() is None and future.result() in (place, LEAD):
+                self.leave()
+            raise
+
+    def _next(self) -> Place | None:
+        """The place that has the turn from now on; its future cannot be cancelled any more. None where all have given up."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if place.begin():
+                self._holder = place
+                self._count_wait(place)
+                self.counts.turns += 1
+                if self._file is not None:
+                    self._file.note(place.what)
+                return place
+        if self._file is not None:
+            self._file.leave()
+        return None
+
+    def _count_wait(self, place: Place) -> None:
+        place.since = time.monotonic()
+        waited = place.since - place.asked
+        self.counts.waited += waited
+        self.counts.longest_wait = max(self.counts.longest_wait, waited)
+
+    def _grant(self, place: Place | None) -> None:
+        if place is None:
+            return
+        assert place.future is not None
+        if isinstance(place, Turn):
+            place.future.set_result(place)
+        elif isinstance(place, Member) and place.leads:
+            place.future.set_result(LEAD)
+        elif isinstance(place, Member):
+            self._let_lead(place)
+
+    # -- the gate's thread ----------------------------------------------------------------------------------------------
+
+    def _send_for_file(self) -> None:
+        """Under the lock: have the gate's thread wait for the file's lock."""
+        self._coming = True
+        self._start()
+
+    def _let_lead(self, member: Member) -> None:
+        """``member`` has the turn, and no thread."""
+        with self._lock:
+            self._led = member
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="coeval-gate", daemon=True)
+            self._thread.start()
+        self._work.release()
+
+    def _run(self) -> None:
+        while True:
+            idle = not self._work.acquire(timeout=PATIENCE)
+            with self._lock:
+                if self._thread is not threading.current_thread():
+                    return
+                member, self._led = self._led, None
+                coming = self._coming
+                if idle and member is None and not coming:
+                    self._thread = None
+                    return
+            if coming:
+                self._come()
+            if member is not None and self.lead is not None:
+                member.ident = threading.get_ident()
+                self.lead(member)
+
+    def _come(self) -> None:
+        """Get the file's lock, and give the turn to whoever has waited longest here."""
+        file = self._file
+        if file is not None:
+            file.take()
+        with self._lock:
+            self._coming = False
+            place = self._next()
+        self._grant(place)
 
     def _described(self) -> str:
+        now = time.monotonic()
         holder = self._holder
-        if holder is None:
-            return "though nobody holds it"
-        age = time.monotonic() - (holder.since or time.monotonic())
-        doing = f" with {shorten(holder.what, 80)}" if holder.what else ""
-        return f"held for {age:.1f} s by {holder.thread} of process {os.getpid()}{doing}"
+        if holder is not None:
+            name = next((t.name for t in threading.enumerate() if t.ident == holder.ident), "a thread")
+            doing = f" with {shorten(holder.what, 80)}" if holder.what else ""
+            return f"held for {now - holder.since:.1f} s by {name} of process {os.getpid()}, which is this one{doing}"
+        other = self._file.holder() if self._file is not None else None
+        if other is not None:
+            return f"held for {other.age:.1f} s by process {other.pid} with {shorten(other.what, 80)}"
+        return "though nobody holds it"

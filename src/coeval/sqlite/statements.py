@@ -19,6 +19,7 @@ from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES, PURE_TABLES, Catalogue, Read, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
+from ..pace import Pace, Stretch, stretch
 from .commit_clock import CommitClock
 from .connection import Connection, Hooked
 from .functions import Functions, Repertoire
@@ -56,12 +57,20 @@ class Statements:
         self._known: dict[str, Analysis] = {}
         #: of each remembered statement that reads, how many placeholders it has; that holds in any schema
         self.readable: dict[str, int] = {}
+        self.pace = Pace()
+        #: each remembered statement that writes, and runs nobody's code: it may be made for its caller by another thread (hole 7)
+        self.shared: dict[str, Statement] = {}
         self._text = 0
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
         self._hooked = _hooked(connection.raw)
         self._collations = _foreign_collations(connection.raw)
         self.unfit = _unfit(connection.raw)
+
+    def remembered(self, sql: str) -> Analysis | None:
+        """The analysis of ``sql``, if it is known and holds as far as is known; nothing is waited for."""
+        known = self._known.get(sql)
+        return known if known is not None and known.schema == self.latest else None
 
     def analyse(self, sql: str) -> Analysis:
         """The analysis of ``sql``, remembered or made; another process may have changed the schema since.
@@ -72,6 +81,10 @@ class Statements:
         if known is not None and known.schema == self.latest:
             return known
         return self.renew(sql)
+
+    def sharable(self, sql: str) -> Statement | None:
+        """The statement, where it may be made for its caller by another thread (hole 7); None where not, or it is not known yet."""
+        return self.shared.get(sql) if type(sql) is str else None
 
     def renew(self, sql: str) -> Analysis:
         """The analysis of ``sql`` for the schema as it is now."""
@@ -97,10 +110,15 @@ class Statements:
         self._known[sql] = analysis
         if may_read(analysis.statement):
             self.readable[sql] = analysis.statement.count
+            self.pace.learn(sql, analysis.statement.count, self._stretch(analysis.statement))
+        elif self._may_be_shared(analysis.statement):
+            self.shared[sql] = analysis.statement
         if len(self._known) > MOST or self._text > MOST_TEXT:
             for old in list(self._known)[: (len(self._known) + 1) // 2]:
                 del self._known[old]
                 self.readable.pop(old, None)
+                self.pace.forget(old)
+                self.shared.pop(old, None)
                 self._text -= len(old)
 
     def forget(self) -> None:
@@ -108,6 +126,8 @@ class Statements:
         with self._lock:
             self._known.clear()
             self.readable.clear()
+            self.pace.clear()
+            self.shared.clear()
             self._text = 0
             self._catalogue = None
 
@@ -115,6 +135,19 @@ class Statements:
         with self._lock:
             self._closed = True
             self._connection.close()
+
+    def _may_be_shared(self, statement: Statement) -> bool:
+        if statement.kind is not Kind.WRITE or statement.temporary or statement.writes & OWN_TABLES:
+            return False
+        names = {fold(function.name) for function in self._functions.given} | self._hooked | self._collations
+        if not names:
+            return True
+        # The authorizer reports functions, but not those of CHECKs, generated columns and indexes, and no collations.
+        texts: list[Any] = self._connection.raw.execute(
+            "SELECT sql FROM main.sqlite_schema WHERE sql NOT NULL"
+        ).fetchall()
+        whole = fold(" ".join((statement.sql, *(text for (text,) in texts))))
+        return not any(name in whole for name in names)
 
     def _judge(self, statement: Statement, schema: Stamp) -> ReadSet:
         if statement.kind is not Kind.READ or statement.explains:
@@ -149,6 +182,15 @@ class Statements:
         if program.virtual > len({fold(read.table) for read in statement.reads if _is_virtual(read, names)}):
             hidden.append("it opens a virtual table that SQLite does not name")
         return reads, statement.functions | program.functions, tuple(hidden)
+
+    def _stretch(self, statement: Statement) -> Stretch:
+        program = statement.program
+        if self._collated(statement, statement.reads):
+            return Stretch.ANY
+        if program is None:
+            return Stretch.SOME
+        own = {fold(function.name) for function in self._functions.given}
+        return stretch(program.opcodes, statement.functions | program.functions, _pristine().names - own - self._hooked)
 
     def _names(self, schema: Stamp) -> Catalogue:
         if self._catalogue is None or schema is None or self._catalogue[0] != schema:

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import apsw
@@ -25,10 +26,12 @@ from ..config import Settings
 from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableError, OpenError
 from ..streams import RowStream
 from . import guard, pragmas, triggers
+from .batch import Batches
 from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
 from .failures import translate
 from .functions import Functions
+from .queue_file import queue_beside
 from .readers import Readers, Retired
 from .statements import Analysis, Statements
 from .writer import Writer
@@ -86,8 +89,10 @@ class Store:
             self._watch(undo)
         self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
         undo.callback(self.readers.close)
-        self.writer = Writer(self._connect_to_write, self.moved, self.settings.timeout)
-        undo.callback(self.writer.close, 0.0)
+        file = partial(queue_beside, self.path)
+        self.writer = Writer(self.path, self._connect_to_write, self.moved, self.settings.timeout, file)
+        self.batches = Batches(self.writer, self._tell)
+        undo.callback(self._close_writer)
         stamped = self.settings.coherence == "stamps"
         analyser = self._connect()
         undo.callback(analyser.close)
@@ -252,6 +257,7 @@ class Store:
             return False
         if not self._finished:
             self._finished = True
+            self.writer.gate.close()
             self.statements.close()
             self.clock.close()
             guard.unwatch(self.identity)
@@ -270,11 +276,16 @@ class Store:
                 return False
             time.sleep(0.001)
         self.writer.close_in_turn()
-        return self.finished()
+        while not self.finished():  # who waited for the turn is told to look for the next store
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        return True
 
     def abandon(self) -> None:
         """In a forked child: never touch these connections again, not even by garbage collection."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+        self.writer.gate.abandon()
 
     def _connect(self) -> Connection:
         self._same_file()
@@ -295,6 +306,10 @@ class Store:
                 hint="Mend the permissions of the file and its folder, then open it again.",
             )
         return self._connect()
+
+    def _close_writer(self) -> None:
+        self.writer.close(0.0)
+        self.writer.gate.close()
 
     def _flags(self, *, create: bool = False) -> int:
         if not self.writable:

@@ -10,34 +10,54 @@ from collections.abc import Callable
 
 from ..errors import LockTimeoutError, ReentryError
 from .connection import Connection
-from .gate import Gate, Turn
+from .gate import Gate
+from .lock_owner import WRITE, lock_owner, process_name
+from .place import Place, Turn
+from .queue_file import QueueFile
 from .readers import Retired
 
 
 class Writer:
     """Write transactions, one at a time: `begin`, then `commit` or `rollback`. Between them the connection is the caller's."""
 
-    def __init__(self, make: Callable[[], Connection], moved: Callable[[], bool], timeout: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        make: Callable[[], Connection],
+        moved: Callable[[], bool],
+        timeout: float,
+        file: Callable[[], QueueFile | None] = lambda: None,
+    ) -> None:
         """``make`` opens the connection when it is first needed; ``timeout``: seconds to wait for the turn.
 
-        ``moved``: whether the path leads to another file by now; a write to the old one would be lost.
+        ``moved``: whether the path leads to another file by now; a write to the old one would be lost. ``file`` opens the
+        queue among processes.
         """
+        self._path = path
         self._make = make
         self._moved = moved
-        self._timeout = timeout
+        self.timeout = timeout
         self._connection: Connection | None = None
         self._discarded = False
         self._retired = False
-        self.gate = Gate()
+        self.gate = Gate(file, self._foreigner)
 
     def begin(self, what: str, *, stacked: bool = False) -> Connection:
         """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError, Retired; then neither is held."""
-        turn = self.gate.turn(what, stacked=stacked)
+        turn = Turn(what, stacked=stacked)
         try:
-            self.gate.take(turn, self._timeout)
-            return self._lock(self._timeout - (time.monotonic() - turn.asked))
+            self.gate.take(turn, self.timeout)
+            return self._lock(self.timeout - (time.monotonic() - turn.asked))
         except BaseException:  # an interrupt may come at any moment
             self._give_up(turn)
+            raise
+
+    def begin_held(self, place: Place) -> Connection:
+        """Take the write lock, having the turn of ``place``. Raises as `begin`, and the turn is passed on then."""
+        try:
+            return self._lock(self.timeout - (time.monotonic() - place.asked))
+        except BaseException:
+            self._give_up(place)
             raise
 
     def try_begin(self, what: str) -> Connection | None:
@@ -55,39 +75,57 @@ class Writer:
 
     def commit(self) -> None:
         """Commit and pass the turn on. Where COMMIT fails everything is rolled back before this raises."""
+        try:
+            self.commit_held()
+        finally:
+            self.finish()
+
+    def rollback(self) -> None:
+        """Undo everything since `begin` and pass the turn on. SQLite may have rolled back by itself already."""
+        try:
+            self.undo()
+        finally:
+            self.finish()
+
+    def commit_held(self) -> None:
+        """Commit and keep the turn. Where COMMIT fails everything is rolled back before this raises."""
         connection = self._connection
         assert connection is not None
         try:
             connection.run("COMMIT")
         except BaseException:
-            self.rollback()
+            self.undo()
             raise
-        self._finish()
 
-    def rollback(self) -> None:
-        """Undo everything since `begin` and pass the turn on. SQLite may have rolled back by itself already."""
-        try:
-            self._undo()
-        finally:
-            self._finish()
-
-    def _give_up(self, turn: Turn) -> None:
-        if self.gate.has(turn):
-            self._finish()
-
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Undo everything since `begin`, and keep the turn."""
         if self._connection is not None and self._connection.raw.in_transaction:
             self._connection.run("ROLLBACK")
 
-    def alone(self, what: str) -> Connection:
-        """The turn without a transaction, for VACUUM and its like; `rollback` ends it."""
-        self.gate.enter(what, self._timeout)
+    def again(self) -> Connection:
+        """Another transaction in the same turn."""
+        return self._lock(self.timeout)
+
+    def finish(self) -> None:
+        """Pass the turn on."""
+        try:
+            if (self._discarded or self._retired) and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._discarded = False
+        finally:
+            self.gate.leave()
+
+    def alone(self, what: str, *, first: bool = False) -> Connection:
+        """The turn without a transaction, for VACUUM and its like; `rollback` ends it. ``first``: before all who wait in this process."""
+        turn = Turn(what)
+        self.gate.take(turn, self.timeout, first=first)
         try:
             connection = self._ready()
-            connection.raw.set_busy_timeout(int(self._timeout * 1000))
+            connection.raw.set_busy_timeout(int(self.timeout * 1000))
             return connection
         except BaseException:
-            self._finish()
+            self._give_up(turn)
             raise
 
     def discard(self) -> None:
@@ -97,21 +135,26 @@ class Writer:
     def close(self, timeout: float) -> None:
         """Close the connection, after waiting ``timeout`` seconds for the turn; then leave that to whoever has it."""
         self._retired = True
+        self.gate.stay_here()
         try:
             self.gate.enter("close", timeout)
         except (LockTimeoutError, ReentryError):
             return
-        self._finish()
+        self.finish()
 
     def close_in_turn(self) -> None:
         """Close the connection, having the turn."""
         self._retired = True
-        self._finish()
+        self.finish()
 
     @property
     def gone(self) -> bool:
-        """True when its connection is closed."""
-        return self._connection is None
+        """True when its connection is closed, and nobody has or wants the turn."""
+        return self._connection is None and self.gate.idle
+
+    def _give_up(self, place: Place) -> None:
+        if self.gate.has(place):
+            self.finish()
 
     def _ready(self) -> Connection:
         if self._retired:
@@ -122,21 +165,27 @@ class Writer:
 
     def _lock(self, seconds: float) -> Connection:
         try:
-            connection = self._ready()
+            connection = self._connection
+            if connection is None or self._retired:
+                connection = self._ready()
             connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
             connection.run("BEGIN IMMEDIATE")
             if self._moved():
                 raise Retired
+        except LockTimeoutError as error:  # ours wait in the gate: it is another program's lock
+            raise LockTimeoutError(
+                f"{self._path} stayed locked for {max(0.0, seconds):.1f} s by {self._foreigner() or 'another program'}",
+                hint="Have it end its transactions sooner, or raise `timeout`.",
+            ) from error
         except BaseException:  # an interrupt while waiting, too
-            self._undo()
+            self.undo()
             raise
         return connection
 
-    def _finish(self) -> None:
-        try:
-            if (self._discarded or self._retired) and self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._discarded = False
-        finally:
-            self.gate.leave()
+    def _foreigner(self) -> str:
+        """The process other than this one that has SQLite's write lock now; '' where there is none."""
+        pid = lock_owner(self._path, WRITE)
+        if pid is None:
+            return ""
+        name = process_name(pid)
+        return f"process {pid}{f' ({name})' if name else ''}"

@@ -1,0 +1,191 @@
+"""What `write` gives its function: reads on a snapshot, and from the first write on a transaction, if what was read is still true.
+
+Nobody waits while it reads. At the first write it takes its turn and compares the stamps of all that it read, in the transaction, with
+those it saw; where they are equal, it is as if it had read only now: serialisable. What has no stamp (virtual and system tables) is
+unchanged where nobody has committed at all since, by the commit clock.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from .blocking import BlockingReading, BlockingSource, run
+from .cache.lookup import Request, read_within
+from .coherence.scopes import BLOCK
+from .errors import SerializationError
+from .reads import request
+from .rows import Result, Row
+from .sqlite.routing import check_write
+from .sqlite.statement import Kind
+from .streams import RowStream
+from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from .coherence.scopes import Scope
+    from .coherence.stamps import Seen
+    from .engine import Engine
+    from .sqlite.connection import Connection, Parameters
+    from .sqlite.statements import Analysis
+    from .sqlite.store import Store
+
+
+class _Noting(BlockingReading):
+    """A snapshot that knows what was read in it."""
+
+    __slots__ = ("unclear",)
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        super().__init__(store, connection)
+        self.unclear = False  #: something without stamps was read
+
+    async def plan(self, request: Request) -> Analysis | None:
+        found = await super().plan(request)
+        if found is None or found.scopes is None:
+            self.unclear = True
+        else:
+            await self.seen(found.scopes)
+        return found
+
+    @property
+    def read(self) -> dict[tuple[Scope, ...] | None, Seen]:
+        return self._known
+
+
+class Attempt(Transaction):
+    """Reads and writes as in a transaction, whose turn comes with the first write. Calls on the database in the same context join it."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, "write()")
+        self._reading: _Noting | None = None
+        #: what this attempt was given up with, whether or not its function let it out
+        self.conflict: SerializationError | None = None
+
+    def __enter__(self) -> Self:
+        """The moment of its reads is now."""
+        self._store, self._source, self._reading = self._engine.using(_begin)
+        self._push()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commits what was written, durably, or rolls back where the function raised. Raises SerializationError that it swallowed."""
+        self._pop()
+        if self._forked:
+            return
+        try:
+            if self._connection is not None:
+                self._end(good=error is None and self.conflict is None)
+        finally:
+            self._cut_streams()
+            self._end_reading()
+        if error is None and self.conflict is not None:
+            raise self.conflict
+
+    def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
+        reading = self._reading
+        if self._connection is not None or reading is None:
+            return super()._read(sql, params, limit)
+        self._check_mine()
+        engine = self._engine
+        return run(read_within(request(sql, params, limit), reading, self._store.mark, engine.tier, engine.events.tell))
+
+    def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
+        reading = self._reading
+        if self._connection is not None or reading is None:
+            return super()._stream(sql, params)
+        self._check_mine()
+        wanted = request(sql, params)
+        run(reading.plan(wanted))
+        self._engine.events.tell("uncached")
+        return self._streaming(reading.connection.stream(sql, wanted.parameters))
+
+    def _write(self, sql: str, parameters: Parameters) -> Result:
+        if self._connection is None and self._reading is not None:
+            statement = self._refuse(sql, (parameters,))  # bad input takes no turn, and reading needs none
+            if statement.kind is Kind.READ:
+                rows = (parameters,) if not isinstance(parameters, tuple) else parameters
+                return Result(0, None, self._read(sql, rows, None))
+        return super()._write(sql, parameters)
+
+    def _write_many(self, sql: str, parameters: Sequence[Parameters]) -> Result:
+        if self._connection is None and self._reading is not None:
+            check_write(self._refuse(sql, parameters), in_transaction=True)
+        return super()._write_many(sql, parameters)
+
+    def _ready(self) -> Connection:
+        if self._connection is None and self._reading is not None:
+            self._check_mine()
+            self._take_turn(self._reading)
+        return super()._ready()
+
+    def _check_mine(self) -> None:
+        if self.conflict is not None:
+            raise self.conflict
+        if not self._mine:
+            super()._ready()  # says so
+
+    def _take_turn(self, reading: _Noting) -> None:
+        """The first write. Raises SerializationError where what was read is not true any more; LockTimeoutError."""
+        writer = self._store.writer
+        connection = writer.begin(self._what)
+        try:
+            changed = self._changed(reading, connection)
+            if changed is not None:
+                self.conflict = SerializationError(
+                    f"What write() had read was changed by another before its first write: {changed}",
+                    hint="Run it again: db.write(function, retry=3) does. Where this is frequent, use `with db.transaction():`.",
+                )
+                raise self.conflict
+        except BaseException:
+            writer.rollback()
+            raise
+        self._connection = connection
+        if not self._streams:  # else they go on; what they give was compared, too
+            self._end_reading()
+
+    def _changed(self, reading: _Noting, connection: Connection) -> str | None:
+        """What has changed since the snapshot, in the write transaction on ``connection``; None where nothing has that was read."""
+        then = reading.read
+        mark = next(iter(then.values())).mark
+        now = connection.seen((), self._store.clock)
+        if mark is not None and self._store.mark() == mark:
+            return None  # nobody has committed at all, and nobody can while this has the lock
+        if reading.unclear or None in then:
+            return "something was committed, and it had read what has no stamp (a virtual or system table, an implicit rowid)"
+        if now.schema is None or any(seen.schema != now.schema for seen in then.values()):
+            return "the schema"
+        for scopes, seen in then.items():
+            if scopes:
+                present = connection.seen(scopes, self._store.clock).stamps
+                different = [s for s, a, b in zip(scopes, seen.stamps, present, strict=True) if a is None or a != b]
+                if different:
+                    return f"table {', '.join(self._named(connection, scope) for scope in different)}"
+        return None
+
+    def _named(self, connection: Connection, scope: Scope) -> str:
+        name = connection.raw.execute("SELECT name FROM main._coeval_tables WHERE id = ?", (scope // BLOCK,)).get
+        return str(name)
+
+    def _end_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            run(self._source.end(reading))
+
+
+def _begin(store: Store) -> tuple[Store, BlockingSource, _Noting]:
+    source = BlockingSource(store)
+    plain = run(source.begin())
+    reading = _Noting(store, plain.connection)
+    try:
+        run(reading.seen(()))  # the first read: the moment is fixed here
+    except BaseException:
+        run(source.end(plain))
+        raise
+    return store, source, reading

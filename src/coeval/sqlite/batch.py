@@ -1,0 +1,269 @@
+"""Group commit: writes that wait at the same time are made in one transaction, by whichever of their callers has the turn (laws 6 and 7).
+
+One leads: it makes its own write, then those that wait, each in a savepoint, and commits once for all; only then are all answered. Alone,
+a write is a transaction like any other. What must hold here (hole 6):
+
+* A member that fails fails alone. After each one is looked whether COMMIT would fail for its sake (deferred foreign keys), and whether the
+  transaction is still there (OR ROLLBACK, RAISE(ROLLBACK)): where it is not, the innocent are made again.
+* Where there is no room, each is tried in a transaction of its own. Where the disk fails, all fail, and are told so.
+* Nobody's code runs for a neighbour: only statements with their values at hand become members, and none that calls a function of the
+  user's (hole 7). Nothing interrupts a batch.
+* Every member that was taken is answered or put back, whatever happens to the leader.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from ..errors import ConstraintError, DamagedError, DiskFullError, StorageError, StoreError
+from ..rows import Result
+from .failures import shorten
+from .place import LEAD, Member
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .writer import Writer
+
+#: A batch takes no more members than this, rows of them together, and none after so many seconds (bounded overtaking).
+MEMBERS, ROWS, SECONDS = 512, 10_000, 0.01
+
+Outcome = Result | BaseException
+
+
+@dataclass
+class BatchCounts:
+    """Batches of more than one member, the members in them, and how often a member was made again for a neighbour's sake."""
+
+    batches: int = 0
+    members: int = 0
+    replays: int = 0
+
+
+class Batches:
+    """Makes members. They come in through the writer's gate."""
+
+    def __init__(self, writer: Writer, tell: Callable[..., None]) -> None:
+        """``tell``: of each write that was committed."""
+        self._writer = writer
+        self._tell = tell
+        self.counts = BatchCounts()
+        writer.gate.lead = self._lead_for_task
+
+    def run(self, what: str, work: Callable[[Connection], Result], rows: int = 1) -> Result:
+        """Make one write, alone or together with others; durable when it returns.
+
+        ``work`` makes it on a connection, and may do so more than once. Raises what it raises, LockTimeoutError where its turn did not
+        come in time, DiskFullError, StorageError; then it has not been made. An interrupt while another makes it leaves it made.
+        """
+        member = Member(what, work, rows, leads=True)
+        gate = self._writer.gate
+        try:
+            outcome = gate.join(member, self._writer.timeout)
+            result: Result = self._lead(member) if outcome is LEAD else outcome
+            return result
+        except BaseException:  # an interrupt between two steps
+            if gate.has(member):
+                self._writer.rollback()
+            raise
+
+    def submit(self, what: str, work: Callable[[Connection], Result], rows: int = 1) -> Future[Result]:
+        """As `run`, for who must not wait: its result or error by a future, told in any thread.
+
+        ``future.cancel()`` drops it where it has not begun, and is False where it has; then it will be committed. There is no time-out.
+        """
+        return self._writer.gate.submit(Member(what, work, rows, leads=False))
+
+    def _lead_for_task(self, member: Member) -> None:
+        assert member.future is not None
+        try:
+            result = self._lead(member)
+        except BaseException as error:
+            member.future.set_exception(error)
+        else:
+            member.future.set_result(result)
+
+    def _lead(self, member: Member) -> Result:
+        """Make ``member``, which has the turn, and those that wait; pass the turn on."""
+        writer = self._writer
+        connection = writer.begin_held(member)
+        try:
+            result: Result = member.work(connection)
+        except BaseException:
+            writer.rollback()
+            raise
+        if not writer.gate.queue or _would_fail(connection):
+            writer.commit()
+            self._tell("write")
+            return result
+        batch = _Batch(writer, connection, member, result)
+        try:
+            batch.make()
+        finally:
+            try:
+                writer.rollback()  # what it left open, if an interrupt ended it; else nothing
+            finally:
+                self._settle(batch, member)
+        own = batch.outcomes[member]
+        if isinstance(own, BaseException):
+            raise own
+        return own
+
+    def _settle(self, batch: _Batch, leader: Member) -> None:
+        outcomes = batch.outcomes
+        made = sum(not isinstance(outcome, BaseException) for outcome in outcomes.values())
+        if len(outcomes) > 1:
+            self.counts.batches += 1
+            self.counts.members += len(outcomes)
+        self.counts.replays += batch.replays
+        for member, outcome in outcomes.items():
+            if member is leader or member.future is None:
+                continue
+            if isinstance(outcome, BaseException):
+                member.future.set_exception(outcome)
+            else:
+                member.future.set_result(outcome)
+        for _ in range(made):
+            self._tell("write")
+
+
+class _Batch:
+    """One batch, from its leader's own write on. `outcomes` says of each member what came of it, committed or failed."""
+
+    def __init__(self, writer: Writer, connection: Connection, leader: Member, result: Result) -> None:
+        self._writer = writer
+        self._connection = connection
+        self._leader = leader
+        self._since = time.monotonic()
+        self._made: dict[Member, Result] = {leader: result}  # not committed yet
+        self._todo: deque[Member] = deque()
+        self._taken = 1
+        self._rows = leader.rows
+        self.outcomes: dict[Member, Outcome] = {}
+        self.replays = 0
+
+    def make(self) -> None:
+        """Make all, and commit. What cannot be told at the end, because the leader was interrupted, is put back for another."""
+        try:
+            while self._next():
+                self._make(self._todo.popleft())
+            self._commit()
+        finally:
+            left = [member for member in (*self._made, *self._todo) if member is not self._leader]
+            if left:
+                self._writer.gate.put_back(left)
+
+    def _next(self) -> bool:
+        if not self._todo and time.monotonic() - self._since < SECONDS:
+            mates = self._writer.gate.mates(MEMBERS - self._taken, ROWS - self._rows)
+            self._todo.extend(mates)
+            self._taken += len(mates)
+            self._rows += sum(member.rows for member in mates)
+        return bool(self._todo)
+
+    def _make(self, member: Member) -> None:
+        connection = self._connection
+        try:
+            connection.run("SAVEPOINT coeval_member")
+            result = member.work(connection)
+            if _would_fail(connection):
+                raise ConstraintError(
+                    f"FOREIGN KEY constraint failed in {shorten(member.what)}",
+                    hint="Nothing of the statement was written; write the row that it refers to first.",
+                )
+            connection.run("RELEASE coeval_member")
+        except Exception as error:
+            self._failed(member, error)
+        else:
+            self._made[member] = result
+
+    def _failed(self, member: Member, error: Exception) -> None:
+        raw = self._connection.raw
+        if isinstance(error, DiskFullError):
+            self._writer.undo()
+            self._one_by_one([*self._made, member, *self._todo])
+        elif isinstance(error, StorageError | DamagedError):
+            self._writer.undo()
+            self._all_fail([*self._made, member], error)
+            self._again()
+        elif raw.in_transaction:
+            self._connection.run("ROLLBACK TO coeval_member")
+            self._connection.run("RELEASE coeval_member")
+            self.outcomes[member] = error
+        else:  # it ended the transaction, and took what its neighbours had done with it
+            self.outcomes[member] = error
+            self._todo.extendleft(reversed(self._made))
+            self.replays += len(self._made)
+            self._made.clear()
+            self._again()
+
+    def _again(self) -> None:
+        """Go on in a new transaction. Where there is none to be had, the leader is told, and the others are put back."""
+        try:
+            self._connection = self._writer.again()
+        except BaseException as error:
+            if self._leader in self._todo:
+                self._todo.remove(self._leader)
+                self.outcomes[self._leader] = error
+            elif not isinstance(error, Exception):
+                raise
+            self._writer.gate.put_back(list(self._todo))
+            self._todo.clear()
+            self._since = float("-inf")
+
+    def _commit(self) -> None:
+        if not self._connection.raw.in_transaction:
+            return
+        try:
+            self._writer.commit_held()
+        except DiskFullError:
+            self._one_by_one([*self._made])
+        except StoreError as error:
+            self._all_fail([*self._made], error)
+        else:
+            self.outcomes |= self._made
+            self._made.clear()
+
+    def _one_by_one(self, members: list[Member]) -> None:
+        """Each in a transaction of its own, so that those for which there is room are made."""
+        self._made.clear()
+        self._todo.clear()
+        self._since = float("-inf")
+        self.replays += len(members)
+        for place, member in enumerate(members):
+            try:
+                connection = self._writer.again()
+                result = member.work(connection)
+                self._writer.commit_held()
+            except Exception as error:
+                self._writer.undo()
+                self.outcomes[member] = error
+            except BaseException:
+                self._writer.undo()
+                self._todo.extend(members[place:])
+                raise
+            else:
+                self.outcomes[member] = result
+
+    def _all_fail(self, members: list[Member], error: StoreError) -> None:
+        self._made.clear()
+        for member in members:
+            told = type(error)(
+                f"{error.message}; none of the {len(members)} writes that were to be committed together was written",
+                hint=error.hint,
+            )
+            told.__cause__ = error
+            self.outcomes[member] = told
+
+
+def _would_fail(connection: Connection) -> bool:
+    """Whether COMMIT would fail for a deferred foreign key."""
+    return connection.raw.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0] > 0

@@ -1,0 +1,179 @@
+"""The queue among processes: a lock on a file of ours beside the database, in order of arrival (law 7; hole 15).
+
+The file is ``<database>-gate``. A lock on it (`flock`) is the right to write; SQLite's own lock still decides, so whoever knows nothing of
+this file can only delay others. What must hold here:
+
+* The kernel frees the lock of a process that dies. A forked child closes its copy of the descriptor, so that it never holds what its
+  parent held.
+* Nobody overtakes: those who wait hold a second, shared lock (`fcntl`, on the same file), and who has just had the turn, or comes new,
+  looks at that first. Linux wakes waiters of a lock in order; who passed the turn on steps back until the next one has it, because the
+  lock is free until that one runs.
+* Alone it costs two system calls. The second lock is looked at only for a while after somebody had to wait.
+* The holder writes down who it is. That is for error messages, and nothing rests on it.
+
+Where flock is missing there is no queue, and SQLite's lock alone decides. The second lock is used on Linux only: elsewhere the two
+kinds of locks are one, and waiters may be overtaken.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+SIZE = 4096
+TEXT, MOST_TEXT = 128, 1024  #: where the holder's statement lies, and how much of it
+
+#: The 64-bit words of the file: who has held the lock how often, who holds it, since when, how long the text is, when somebody waited.
+TIMES, HOLDER, SINCE, LENGTH, WAITED = 1, 2, 3, 4, 5
+
+#: Nanoseconds after which nobody waits any more, if nobody said so again.
+FORGET = 1_000_000_000
+
+#: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often: one that is stopped is not waited for.
+STEP, STEPS = 30e-6, 60
+
+_FLOCK = "hhqqi4x"  #: struct flock of 64-bit Linux
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock, as it wrote itself down: a process of ours."""
+
+    pid: int
+    age: float  #: seconds
+    what: str
+
+
+class QueueFile:
+    """This process's place in the queue among processes. Its methods are called by one thread at a time, but `holder`."""
+
+    def __init__(self, path: str, like: str) -> None:
+        """Open or make ``path`` with the permissions of the file ``like``. Raises OSError where that cannot be done."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(descriptor).st_size < SIZE:
+                _make_like(descriptor, like)
+                os.ftruncate(descriptor, SIZE)
+            self._map = mmap.mmap(descriptor, SIZE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        self._words = memoryview(self._map).cast("Q")
+        self._pid = os.getpid()
+        self._mine = -1  # TIMES when this process last had it
+
+    def try_take(self, what: str) -> bool:
+        """The lock, if it is free and nobody waits for it; at once."""
+        if self._recently_waited() and self.others_wait():
+            return False
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        self.note(what)
+        return True
+
+    def take(self) -> None:
+        """Wait for the lock, behind everybody who waits already. It takes as long as it takes: for a thread that has nothing else to do."""
+        words = self._words
+        words[WAITED] = time.monotonic_ns()
+        for _ in range(STEPS):
+            if words[TIMES] != self._mine or not self.others_wait():
+                break
+            time.sleep(STEP)
+        self._wait(True)
+        try:
+            while True:
+                with suppress(InterruptedError):
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                    break
+        finally:
+            self._wait(False)
+        words[WAITED] = time.monotonic_ns()
+
+    def note(self, what: str) -> None:
+        """Having the lock, write down who has it, from now on, and for what."""
+        words = self._words
+        text = what[:MOST_TEXT].encode(errors="replace")[:MOST_TEXT]
+        self._map[TEXT : TEXT + len(text)] = text
+        words[LENGTH] = len(text)
+        words[SINCE] = time.monotonic_ns()
+        words[HOLDER] = self._pid
+        self._mine = words[TIMES] = (words[TIMES] + 1) % (1 << 63)
+
+    def leave(self) -> None:
+        """Let the lock go."""
+        self._words[HOLDER] = 0
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def others_wait(self) -> bool:
+        """Whether another process waits for the lock now."""
+        if not _SECOND_LOCK:
+            return self._recently_waited()
+        answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
+        return answer[:2] != _FREE
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, if it is a process of ours that wrote itself down; from any thread."""
+        words = self._words
+        pid, since, length = words[HOLDER], words[SINCE], words[LENGTH]
+        if not pid:
+            return None
+        text = self._map[TEXT : TEXT + min(length, MOST_TEXT)].decode(errors="replace")
+        return Holder(pid, max(0, time.monotonic_ns() - since) / 1e9, text)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._words.release()
+        self._map.close()
+        os.close(self._descriptor)
+
+    def abandon(self) -> None:
+        """In a forked child: close our copies, so that the lock ends with the parent; closing takes nothing from it."""
+        with suppress(OSError, BufferError, ValueError):
+            self.close()
+
+    def _recently_waited(self) -> bool:
+        # A file from before the last start of the machine may hold a time to come: that is long ago, too.
+        return 0 <= time.monotonic_ns() - self._words[WAITED] < FORGET
+
+    def _wait(self, waiting: bool) -> None:
+        if _SECOND_LOCK:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETLK, _READ if waiting else _UNLOCK)
+
+
+def queue_beside(path: str) -> QueueFile | None:
+    """The queue for the database ``path``; None where it cannot be had, and SQLite's lock alone decides."""
+    if fcntl is None:
+        return None
+    with suppress(OSError):
+        return QueueFile(f"{path}-gate", path)
+    return None
+
+
+def _make_like(descriptor: int, like: str) -> None:
+    with suppress(OSError):
+        status = os.stat(like)
+        os.fchmod(descriptor, status.st_mode & 0o666)
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+_SECOND_LOCK = sys.platform == "linux" and struct.calcsize("P") == 8
+if fcntl is not None:
+    _READ = struct.pack(_FLOCK, fcntl.F_RDLCK, 0, 0, 1, 0)
+    _WRITE = struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 1, 0)
+    _UNLOCK = struct.pack(_FLOCK, fcntl.F_UNLCK, 0, 0, 1, 0)
+    _FREE = struct.pack("h", fcntl.F_UNLCK)
