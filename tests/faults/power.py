@@ -177,7 +177,6 @@ def main(
                 done.append(n)
         except BaseException as error:
             failures.append(repr(error))
-            raise
 
     workers = [threading.Thread(target=work, args=(str(number),)) for number in range(threads)]
     for worker in workers:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -31,11 +32,9 @@ class Program(Process):
         try:
             return json.loads(line)
         except ValueError:
-            try:
-                line += "\n" + self.read_until(b"\0 never", 5.0)
-            except (EOFError, TimeoutError) as error:
-                line += "\n" + str(error).encode().decode("unicode_escape")
-            raise AssertionError(line) from None
+            with suppress(EOFError, TimeoutError):
+                self.read_until(b"\0 never said", 2.0)
+            raise AssertionError(f"{line}\n{self._heard.decode(errors='replace')}") from None
 
     def expect(self, *said: Any, timeout: float = PATIENCE) -> None:
         """The next things that it says are these."""
