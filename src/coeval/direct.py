@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .attempt import Attempt
 from .errors import ParameterError, SerializationError
+from .reads import adapted
 from .rows import Result, Row
 from .sqlite.readers import Retired
 from .sqlite.routing import check_parameters
 from .sqlite.statement import Kind, check_text
-from .sqlite.steps import step, step_all
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
+from .values import all_plain
 from .writes import Writes
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class DirectWrites(Writes):
     """Writes of a face of an engine: those that may be committed together with others go that way (`sqlite/batch.py`)."""
 
     _engine: Engine
+    _closed: bool
 
     def _using(self) -> Engine:
         """The engine; raises ClosedError."""
@@ -46,6 +48,20 @@ class DirectWrites(Writes):
             return unit._whole(lambda: work(unit))
         return Transaction(self._using(), what).alone(work)
 
+    def execute(self, sql: str, *params: Any) -> Result:
+        if current.get() is None and not self._closed and all_plain(params):
+            # The same as below, where nothing has to be looked up or adapted.
+            store = self._engine._store
+            statement = None if store is None else store.statements.sharable(sql)
+            if store is not None and statement is not None and statement.count == len(params):
+                try:
+                    return store.batches.run(statement, params)
+                except Retired:
+                    self._engine._replace(store)
+        return self._write(sql, adapted(params))
+
+    execute.__doc__ = Writes.execute.__doc__
+
     def _write(self, sql: str, parameters: Parameters) -> Result:
         if current.get() is not None:
             unit = joined(self._engine)
@@ -57,7 +73,7 @@ class DirectWrites(Writes):
         statement = store.statements.sharable(sql)
         if statement is not None:
             check_parameters(statement, parameters)
-            return store.batches.run(sql, lambda connection: step(connection, statement, parameters))
+            return store.batches.run(statement, parameters)
         if store.statements.analyse(sql).statement.kind is Kind.READ:
             return Result(
                 0, None, self._read(sql, (parameters,) if not isinstance(parameters, tuple) else parameters, None)
@@ -77,9 +93,7 @@ class DirectWrites(Writes):
         if statement is not None:
             for one in parameters:
                 check_parameters(statement, one)
-            return store.batches.run(
-                sql, lambda connection: step_all(connection, statement, parameters), len(parameters)
-            )
+            return store.batches.run(statement, parameters, many=True)
         transaction = Transaction(self._engine, sql)
         transaction._refuse(sql, parameters)
         return transaction.alone(lambda own: own._write_many(sql, parameters))

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -31,6 +31,7 @@ from .place import LEAD, Member
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .statement import Statement
     from .writer import Writer
 
 #: A batch takes no more members than this, rows of them together, and none after so many seconds (bounded overtaking).
@@ -51,21 +52,22 @@ class BatchCounts:
 class Batches:
     """Makes members. They come in through the writer's gate."""
 
-    def __init__(self, writer: Writer, tell: Callable[..., None]) -> None:
-        """``tell``: of each write that was committed."""
+    def __init__(self, writer: Writer, tell: Callable[[], None]) -> None:
+        """``tell`` is called for each write that was committed."""
         self._writer = writer
         self._tell = tell
         self.counts = BatchCounts()
         writer.gate.lead = self._lead_for_task
 
-    def run(self, what: str, work: Callable[[Connection], Result], rows: int = 1) -> Result:
+    def run(self, statement: Statement, parameters: Any, many: bool = False) -> Result:
         """Make one write, alone or together with others; durable when it returns.
 
-        ``work`` makes it on a connection, and may do so more than once. Raises what it raises, LockTimeoutError where its turn did not
-        come in time, DiskFullError, StorageError; then it has not been made. An interrupt while another makes it leaves it made.
+        ``parameters`` fit the statement; where ``many``, they are a sequence of such, and all are written or none. It may be made more
+        than once before it is committed. Raises ConstraintError and its like, LockTimeoutError where its turn did not come in time,
+        DiskFullError, StorageError, Retired; then nothing of it was written. An interrupt while another makes it leaves it made.
         """
-        member = Member(what, work, rows, leads=True)
         gate = self._writer.gate
+        member = Member(statement, parameters, many, True)
         try:
             outcome = gate.join(member, self._writer.timeout)
             result: Result = self._lead(member) if outcome is LEAD else outcome
@@ -75,12 +77,13 @@ class Batches:
                 self._writer.rollback()
             raise
 
-    def submit(self, what: str, work: Callable[[Connection], Result], rows: int = 1) -> Future[Result]:
+    def submit(self, statement: Statement, parameters: Any, many: bool = False) -> Future[Result]:
         """As `run`, for who must not wait: its result or error by a future, told in any thread.
 
-        ``future.cancel()`` drops it where it has not begun, and is False where it has; then it will be committed. There is no time-out.
+        ``future.cancel()`` drops it where it has not begun, and is False where it has; then it will be committed. There is no
+        time-out: who has waited long enough cancels, and raises `Gate.late`. Retired: the next store has to be asked.
         """
-        return self._writer.gate.submit(Member(what, work, rows, leads=False))
+        return self._writer.gate.submit(Member(statement, parameters, many, False))
 
     def _lead_for_task(self, member: Member) -> None:
         assert member.future is not None
@@ -96,13 +99,13 @@ class Batches:
         writer = self._writer
         connection = writer.begin_held(member)
         try:
-            result: Result = member.work(connection)
+            result: Result = member.make(connection)
         except BaseException:
             writer.rollback()
             raise
         if not writer.gate.queue or _would_fail(connection):
             writer.commit()
-            self._tell("write")
+            self._tell()
             return result
         batch = _Batch(writer, connection, member, result)
         try:
@@ -132,7 +135,7 @@ class Batches:
             else:
                 member.future.set_result(outcome)
         for _ in range(made):
-            self._tell("write")
+            self._tell()
 
 
 class _Batch:
@@ -173,7 +176,7 @@ class _Batch:
         connection = self._connection
         try:
             connection.run("SAVEPOINT coeval_member")
-            result = member.work(connection)
+            result = member.make(connection)
             if _would_fail(connection):
                 raise ConstraintError(
                     f"FOREIGN KEY constraint failed in {shorten(member.what)}",
@@ -241,7 +244,7 @@ class _Batch:
         for place, member in enumerate(members):
             try:
                 connection = self._writer.again()
-                result = member.work(connection)
+                result = member.make(connection)
                 self._writer.commit_held()
             except Exception as error:
                 self._writer.undo()

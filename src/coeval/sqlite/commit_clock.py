@@ -24,13 +24,14 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import apsw
 
 from ..coherence.stamps import Mark
 
 HEADER = 48
+CHECKPOINTS = 100  #: bytes up to and with the count of frames that were copied into the file
 VERSION_WORD = (3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")
 SALTS = slice(32, 40)
 NO_SALTS = bytes(8)
@@ -42,6 +43,14 @@ _SHMMAP = ctypes.CFUNCTYPE(
 )
 
 
+class Frames(NamedTuple):
+    """What the WAL holds, as its index says at this moment."""
+
+    pages: int  #: frames
+    moved: int  #: of them, copied into the file already
+    page: int  #: bytes of a page
+
+
 class CommitClock(Protocol):
     """Both clocks. ``raw`` is the quick one, for comparing with a mark that is known to be good."""
 
@@ -50,6 +59,9 @@ class CommitClock(Protocol):
 
     def read(self) -> Mark:
         """The value now, or None where it proves nothing. Safe from any thread."""
+
+    def frames(self) -> Frames | None:
+        """What the WAL holds; None where that cannot be seen. Raises ValueError once the clock is closed."""
 
     def moved(self) -> bool:
         """True when the path leads to another file by now, or to none (hole 9)."""
@@ -64,18 +76,26 @@ class HeaderClock:
     def __init__(self, connection: apsw.Connection) -> None:
         """Takes ``connection`` over. It must have read once, in WAL mode; else ``Unavailable``."""
         self._connection = connection
-        self._view = _map_header(connection)
+        whole = _map_header(connection)
+        self._words = whole.cast("I")
+        self._halves = whole.cast("H")
+        self._view = whole[:HEADER]
         self.raw: Callable[[], Mark] = self._view.tobytes
 
     def read(self) -> Mark:
         header = self._view.tobytes()
         return header if _proves(header) else None
 
+    def frames(self) -> Frames | None:
+        size = self._halves[7]  # 65,536 is written as 1
+        return Frames(self._words[4], self._words[24], (size & 0xFE00) + ((size & 1) << 16))
+
     def moved(self) -> bool:
         return has_moved(self._connection)
 
     def close(self) -> None:
-        self._view.release()  # under the interpreter's lock: no other thread is inside tobytes()
+        for view in (self._view, self._words, self._halves):
+            view.release()  # under the interpreter's lock: no other thread is inside tobytes()
         self._connection.close(True)
 
 
@@ -99,6 +119,9 @@ class VersionClock:
                 return None
         return self._name + int(version).to_bytes(8, "little", signed=True)
 
+    def frames(self) -> Frames | None:
+        return None
+
     def moved(self) -> bool:
         with self._lock:
             return has_moved(self._connection)
@@ -114,9 +137,18 @@ class Unavailable(Exception):
 
 def has_moved(connection: apsw.Connection) -> bool:
     """SQLITE_FCNTL_HAS_MOVED: the path no longer leads to the file that ``connection`` has open."""
+    return moved_asker(connection)()
+
+
+def moved_asker(connection: apsw.Connection) -> Callable[[], bool]:
+    """`has_moved` of ``connection`` for one thread at a time, made once for many times."""
     answer = ctypes.c_int(0)
-    known = connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(answer))
-    return known and bool(answer.value)
+    ask, address, question = connection.file_control, ctypes.addressof(answer), apsw.SQLITE_FCNTL_HAS_MOVED
+
+    def moved() -> bool:
+        return ask("main", question, address) and answer.value != 0
+
+    return moved
 
 
 def _proves(header: bytes) -> bool:
@@ -141,7 +173,7 @@ def _map_header(connection: apsw.Connection) -> memoryview:
     result = _SHMMAP(entry)(file.value, 0, REGION, 0, ctypes.byref(start))
     if result != apsw.SQLITE_OK or not start.value:
         raise Unavailable(f"the WAL-index is not mapped (result {result})")
-    view = memoryview((ctypes.c_char * HEADER).from_address(start.value)).cast("B")
+    view = memoryview((ctypes.c_char * CHECKPOINTS).from_address(start.value)).cast("B")
     if bytes(view[:4]) not in VERSION_WORD:
         raise Unavailable("the WAL-index has an unknown version")
     return view

@@ -38,7 +38,7 @@ class Gate:
     """A fair queue of those that want to write to one file."""
 
     def __init__(self, file: Callable[[], QueueFile | None] = lambda: None, foreigner: Callable[[], str] = str) -> None:
-        """``file`` opens the queue among processes, with the first turn. ``foreigner`` names the program that has SQLite's lock, if one has."""
+        """``file`` opens the queue among processes, with the first turn. ``foreigner`` names the program that has SQLite's lock."""
         self._lock = threading.Lock()
         self._open_file: Callable[[], QueueFile | None] | None = file
         self._file: QueueFile | None = None
@@ -165,8 +165,10 @@ class Gate:
             holder, self._holder = self._holder, None
             if holder is not None:
                 held = time.monotonic() - holder.since
-                self.counts.held += held
-                self.counts.longest_hold = max(self.counts.longest_hold, held)
+                counts = self.counts
+                counts.held += held
+                if held > counts.longest_hold:
+                    counts.longest_hold = held
             file = self._file
             if not self._waiting:
                 if file is not None:

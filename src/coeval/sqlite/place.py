@@ -6,12 +6,18 @@ Ring: shell.
 from __future__ import annotations
 
 import sys
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from threading import get_ident
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .steps import step, step_all
+
+if TYPE_CHECKING:
+    from ..rows import Result
+    from .connection import Connection
+    from .statement import Statement
 
 
 def running_loop() -> Any:
@@ -30,8 +36,8 @@ class Place:
         self.what = what
         self.stacked = stacked
         self.loop = running_loop()
-        self.ident = threading.get_ident()
-        self.asked = self.since = time.monotonic()
+        self.ident = get_ident()
+        self.asked = self.since = monotonic()
         self.future: Future[Any] | None = None  #: made when it has to wait
 
     def begin(self) -> bool:
@@ -48,15 +54,27 @@ class Turn(Place):
 class Member(Place):
     """A write that may be made together with others. Its future gives its result, or LEAD: then its thread has the turn."""
 
-    __slots__ = ("begun", "leads", "rows", "work")
+    __slots__ = ("begun", "leads", "many", "parameters", "rows", "statement")
 
-    def __init__(self, what: str, work: Callable[[Any], Any], rows: int, *, leads: bool) -> None:
-        """``work`` makes it, on the connection that it is given; ``rows``: how often it runs; ``leads``: a thread waits for it."""
-        super().__init__(what, stacked=True)
-        self.work = work
-        self.rows = rows
+    def __init__(self, statement: Statement, parameters: Any, many: bool, leads: bool) -> None:
+        """``parameters`` of one run, or where ``many`` a sequence of them; ``leads``: a thread waits for it."""
+        self.what = statement.sql
+        self.stacked = True
+        asyncio = sys.modules.get("asyncio")
+        self.loop = None if asyncio is None else asyncio._get_running_loop()
+        self.ident = get_ident()
+        self.asked = self.since = monotonic()
+        self.future = None
+        self.statement = statement
+        self.parameters = parameters
+        self.many = many
+        self.rows = len(parameters) if many else 1
         self.leads = leads
         self.begun = False
+
+    def make(self, connection: Connection) -> Result:
+        """Make it on ``connection``, in a transaction that is somebody else's affair."""
+        return (step_all if self.many else step)(connection, self.statement, self.parameters)
 
     def begin(self) -> bool:
         """As `Place.begin`; one that was put back has begun already."""

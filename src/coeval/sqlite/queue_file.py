@@ -33,6 +33,7 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 SIZE = 4096
+LARGEST = (1 << 63) - 1
 TEXT, MOST_TEXT = 128, 1024  #: where the holder's statement lies, and how much of it
 
 #: The 64-bit words of the file: who has held the lock how often, who holds it, since when, how long the text is, when somebody waited.
@@ -73,6 +74,7 @@ class QueueFile:
         self._descriptor = descriptor
         self._words = memoryview(self._map).cast("Q")
         self._pid = os.getpid()
+        self._said: str | None = None  # what was last written down
         self._mine = -1  # TIMES when this process last had it
 
     def try_take(self, what: str) -> bool:
@@ -107,12 +109,15 @@ class QueueFile:
     def note(self, what: str) -> None:
         """Having the lock, write down who has it, from now on, and for what."""
         words = self._words
-        text = what[:MOST_TEXT].encode(errors="replace")[:MOST_TEXT]
-        self._map[TEXT : TEXT + len(text)] = text
-        words[LENGTH] = len(text)
+        times = words[TIMES]
+        if what is not self._said or times != self._mine:  # else it is there still
+            text = what[:MOST_TEXT].encode(errors="replace")[:MOST_TEXT]
+            self._map[TEXT : TEXT + len(text)] = text
+            words[LENGTH] = len(text)
+            self._said = what
         words[SINCE] = time.monotonic_ns()
         words[HOLDER] = self._pid
-        self._mine = words[TIMES] = (words[TIMES] + 1) % (1 << 63)
+        self._mine = words[TIMES] = (times + 1) & LARGEST
 
     def leave(self) -> None:
         """Let the lock go."""

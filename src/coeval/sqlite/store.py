@@ -27,6 +27,7 @@ from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableErro
 from ..streams import RowStream
 from . import guard, pragmas, triggers
 from .batch import Batches
+from .checkpoints import Checkpoints
 from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
 from .failures import translate
@@ -90,8 +91,9 @@ class Store:
         self.readers = Readers(self._connect, self.settings.readers, self.settings.timeout)
         undo.callback(self.readers.close)
         file = partial(queue_beside, self.path)
-        self.writer = Writer(self.path, self._connect_to_write, self.moved, self.settings.timeout, file)
-        self.batches = Batches(self.writer, self._tell)
+        self.writer = Writer(self.path, self._connect_to_write, self.settings.timeout, file)
+        self.batches = Batches(self.writer, partial(self._tell, "write"))
+        self.checkpoints = Checkpoints(self, self._tell)
         undo.callback(self._close_writer)
         stamped = self.settings.coherence == "stamps"
         analyser = self._connect()
@@ -245,6 +247,7 @@ class Store:
 
         Those that others still use then are closed when they let go of them: transactions and snapshots that are open go on.
         """
+        self.checkpoints.stop()
         for stream in self._streams.copy():  # the copy is made in one step, and others may add
             stream._cut()
         self.readers.close()
@@ -257,6 +260,7 @@ class Store:
             return False
         if not self._finished:
             self._finished = True
+            self.checkpoints.stop()
             self.writer.gate.close()
             self.statements.close()
             self.clock.close()
@@ -305,7 +309,9 @@ class Store:
                 f"{self.path} is open for reading alone",
                 hint="Mend the permissions of the file and its folder, then open it again.",
             )
-        return self._connect()
+        connection = self._connect()
+        self.checkpoints.follow(connection)
+        return connection
 
     def _close_writer(self) -> None:
         self.writer.close(0.0)

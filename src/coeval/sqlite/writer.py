@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import LockTimeoutError, ReentryError
+from .commit_clock import moved_asker
 from .connection import Connection
 from .gate import Gate
 from .lock_owner import WRITE, lock_owner, process_name
@@ -24,18 +25,17 @@ class Writer:
         self,
         path: str,
         make: Callable[[], Connection],
-        moved: Callable[[], bool],
         timeout: float,
         file: Callable[[], QueueFile | None] = lambda: None,
     ) -> None:
         """``make`` opens the connection when it is first needed; ``timeout``: seconds to wait for the turn.
 
-        ``moved``: whether the path leads to another file by now; a write to the old one would be lost. ``file`` opens the
-        queue among processes.
+        ``file`` opens the queue among processes.
         """
         self._path = path
         self._make = make
-        self._moved = moved
+        self._moved: Callable[[], bool] = bool  # whether the path leads to another file by now: a write to the old one would be lost
+        self._patience = -1.0  # seconds, as the connection was last told
         self.timeout = timeout
         self._connection: Connection | None = None
         self._discarded = False
@@ -55,7 +55,8 @@ class Writer:
     def begin_held(self, place: Place) -> Connection:
         """Take the write lock, having the turn of ``place``. Raises as `begin`, and the turn is passed on then."""
         try:
-            return self._lock(self.timeout - (time.monotonic() - place.asked))
+            waited = place.future is not None
+            return self._lock(self.timeout - (time.monotonic() - place.asked) if waited else self.timeout)
         except BaseException:
             self._give_up(place)
             raise
@@ -123,6 +124,7 @@ class Writer:
         try:
             connection = self._ready()
             connection.raw.set_busy_timeout(int(self.timeout * 1000))
+            self._patience = self.timeout
             return connection
         except BaseException:
             self._give_up(turn)
@@ -160,7 +162,9 @@ class Writer:
         if self._retired:
             raise Retired
         if self._connection is None:
-            self._connection = self._make()
+            self._connection = connection = self._make()
+            self._moved = moved_asker(connection.raw)
+            self._patience = -1.0
         return self._connection
 
     def _lock(self, seconds: float) -> Connection:
@@ -168,10 +172,13 @@ class Writer:
             connection = self._connection
             if connection is None or self._retired:
                 connection = self._ready()
-            connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
+            if seconds != self._patience:
+                self._patience = seconds
+                connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
             connection.run("BEGIN IMMEDIATE")
             if self._moved():
                 raise Retired
+            return connection
         except LockTimeoutError as error:  # ours wait in the gate: it is another program's lock
             raise LockTimeoutError(
                 f"{self._path} stayed locked for {max(0.0, seconds):.1f} s by {self._foreigner() or 'another program'}",
@@ -180,7 +187,6 @@ class Writer:
         except BaseException:  # an interrupt while waiting, too
             self.undo()
             raise
-        return connection
 
     def _foreigner(self) -> str:
         """The process other than this one that has SQLite's write lock now; '' where there is none."""
