@@ -62,4 +62,4 @@ def queued(path: Path | str, durability: str = "normal") -> Any:
         from playhouse.sqliteq import SqliteQueueDatabase  # type: ignore[import-untyped]
     except ImportError:
         return None
-    return SqliteQueueDatabase(str(path), pragmas=guides(durability), autoconnect=True)
+    return SqliteQueueDatabase(str(path), pragmas=guides(durability))
