@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def program() -> Iterator[Callable[..., Program]]:
     """Start modules of this folder; all are killed at the end."""
     started: list[Program] = []
 
-    def start(module: str, **arguments: object) -> Program:
+    def start(module: str, **arguments: Any) -> Program:
         started.append(Program(module, **arguments))
         return started[-1]
 

@@ -62,7 +62,15 @@ def main(path: str, ledger: str, name: str, writers: int, readers: int) -> None:
     for thread in threads:
         thread.join()
     db.close()
-    say({"writes": sum(counts), "in time": sum(in_time), "least": min(counts), "reads": sum(reads), "failures": failures[:5]})
+    say(
+        {
+            "writes": sum(counts),
+            "in time": sum(in_time),
+            "least": min(counts),
+            "reads": sum(reads),
+            "failures": failures[:5],
+        }
+    )
 
 
 if __name__ == "__main__":

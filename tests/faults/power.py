@@ -116,7 +116,7 @@ class Losses:
             json.dump(acknowledged, file)
 
 
-def opened(path: str, durability: str, plain: str, commits: Counter[str]) -> Any:
+def opened(path: str, durability: Any, plain: str, commits: Counter[str]) -> Any:
     """A database, or a plain connection, with the table."""
     if plain:
         import apsw
@@ -147,7 +147,7 @@ def opened(path: str, durability: str, plain: str, commits: Counter[str]) -> Any
 def main(
     path: str,
     aside: str,
-    durability: str = "full",
+    durability: Any = "full",
     threads: int = 4,
     writes: int = 100,
     losses: int = 0,

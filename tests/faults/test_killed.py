@@ -16,7 +16,9 @@ LATEST = {"checkpoint": 40}
 
 def prepare(path):
     with coeval.open(path, timeout=60) as db:
-        db.script(f"{ledger.SCHEMA}; CREATE TABLE large (filler); INSERT INTO large VALUES (''); CREATE INDEX i ON rows (who, n)")
+        db.script(
+            f"{ledger.SCHEMA}; CREATE TABLE large (filler); INSERT INTO large VALUES (''); CREATE INDEX i ON rows (who, n)"
+        )
 
 
 @pytest.mark.parametrize("named", traps.NAMED)
