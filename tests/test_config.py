@@ -31,6 +31,8 @@ DEFAULTS = {
     "page_size": 4096,
     "cache_size": 8 * 2**20,
     "mmap_size": 0,
+    "checkpoint": "auto",
+    "wal_limit": 64 * 2**20,
     "foreign_keys": True,
     "convert": True,
     "on_connect": None,

@@ -6,12 +6,14 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import apsw
 
 from .cache.lookup import Reading, Request, Rows
 from .coherence.scopes import Scope
 from .coherence.stamps import Seen
-from .errors import SQLError
+from .errors import SnapshotEndedError, SQLError
 from .rows import Row
 from .sqlite.connection import Connection, Parameters
 from .sqlite.routing import check_parameters, check_read
@@ -21,7 +23,6 @@ from .values import SIMPLE, adapt_parameters, all_plain
 
 if TYPE_CHECKING:
     from .engine import Engine
-    from .sqlite.readers import Readers
 
 T = TypeVar("T")
 
@@ -35,6 +36,17 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
         return result
     flow.close()
     raise RuntimeError("a blocking flow was suspended")
+
+
+class Lender(Protocol):
+    """Who lends connections for reading, as `sqlite.readers.Readers` does."""
+
+    def take(self) -> Connection: ...
+    def give_back(self, connection: Connection) -> None: ...
+    def give_back_doubtful(self, connection: Connection) -> None: ...
+    def hold(self) -> Connection: ...
+    def let_go(self, connection: Connection) -> None: ...
+    def discard(self, connection: Connection) -> None: ...
 
 
 def read_at_once(engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None) -> tuple[Row, ...] | None:
@@ -66,16 +78,18 @@ def read_at_once(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
     return rows
 
 
-def read_past(store: Store, engine: Engine, sql: str, parameters: Parameters, limit: int | None) -> tuple[Row, ...]:
+def read_past(
+    store: Store, engine: Engine, sql: str, parameters: Parameters, limit: int | None, readers: Lender | None = None
+) -> tuple[Row, ...]:
     """Rows past the cache, after analysing the statement."""
     statement = store.statements.analyse(sql).statement
     check_read(statement)
     check_parameters(statement, parameters)
     engine.events.tell("uncached")
-    return take_rows(store.readers, sql, parameters, limit)
+    return take_rows(store.readers if readers is None else readers, sql, parameters, limit)
 
 
-def take_rows(readers: Readers, sql: str, parameters: Parameters, limit: int | None) -> tuple[Row, ...]:
+def take_rows(readers: Lender, sql: str, parameters: Parameters, limit: int | None) -> tuple[Row, ...]:
     """The rows of one statement on one reader, which is given back whatever happens."""
     connection = readers.take()
     try:
@@ -85,6 +99,18 @@ def take_rows(readers: Readers, sql: str, parameters: Parameters, limit: int | N
         raise
     readers.give_back(connection)
     return rows
+
+
+def seen_now(store: Store, readers: Lender, scopes: tuple[Scope, ...] | None) -> Seen:
+    """Stamps of ``scopes`` in a new snapshot."""
+    connection = readers.take()
+    try:
+        seen = connection.seen(scopes, store.clock)
+    except BaseException:
+        readers.give_back_doubtful(connection)
+        raise
+    readers.give_back(connection)
+    return seen
 
 
 class BlockingReading:
@@ -123,12 +149,14 @@ class BlockingReading:
 
 
 class BlockingSource:
-    """The store, for reads of blocking callers."""
+    """The store, for reads that run in the calling thread."""
 
-    __slots__ = ("_store",)
+    __slots__ = ("_readers", "_store")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, readers: Lender | None = None) -> None:
+        """``readers`` lends the connections: the store's own, where nothing else is given."""
         self._store = store
+        self._readers: Lender = store.readers if readers is None else readers
 
     async def plan(self, request: Request) -> Analysis:
         analysis = self._store.statements.analyse(request.sql)
@@ -140,14 +168,14 @@ class BlockingSource:
         return self._store.renew(request.sql)
 
     async def rows(self, request: Request) -> Rows:
-        return take_rows(self._store.readers, request.sql, request.parameters, request.limit)
+        return take_rows(self._readers, request.sql, request.parameters, request.limit)
 
     async def begin(self) -> BlockingReading:
-        connection = self._store.readers.take()
+        connection = self._readers.hold()
         try:
             connection.run("BEGIN")
         except BaseException:
-            self._store.readers.discard(connection)
+            self._readers.discard(connection)
             raise
         return BlockingReading(self._store, connection)
 
@@ -155,10 +183,12 @@ class BlockingSource:
         assert isinstance(reading, BlockingReading)
         connection = reading.connection
         try:
-            if connection.raw.in_transaction:  # an I/O error ends it
+            if connection.ended is None and connection.raw.in_transaction:  # an I/O error ends it
                 connection.run("COMMIT")
+        except (apsw.ConnectionClosedError, SnapshotEndedError):  # ended just now, and nobody reads in it any more
+            pass
         except BaseException:
-            self._store.readers.discard(connection)
+            self._readers.discard(connection)
             raise
         # COMMIT leaves the snapshot of an unfinished statement open, which only an interrupt can have left
-        self._store.readers.give_back_doubtful(connection)
+        self._readers.let_go(connection)

@@ -231,6 +231,25 @@ class Settings:
             "where a mapping turns it into SIGBUS.",
         ),
     )
+    checkpoint: Literal["auto", "litestream"] = field(
+        default="auto",
+        metadata=_setting(
+            _choice("auto", "litestream"),
+            '"auto"',
+            'Who moves the write-ahead log into the file: "auto", Coeval, in the background, so that it stays under 1,000 '
+            'pages; "litestream", Litestream, which holds a snapshot and does it itself, and would have to copy the whole '
+            "database again if anybody else did.",
+        ),
+    )
+    wal_limit: int = field(
+        default=64 * 2**20,
+        metadata=_setting(
+            _size(2**20),
+            '"64MiB"',
+            "Bytes of write-ahead log past which snapshots and iterators of this process that are older than a second are "
+            "ended, so that it can shrink, and those of other processes reported. At least 1 MiB.",
+        ),
+    )
     foreign_keys: bool = field(
         default=True, metadata=_setting(_flag, "True", "Whether FOREIGN KEY constraints are enforced.")
     )
@@ -279,6 +298,8 @@ class Arguments(TypedDict, total=False):
     page_size: int
     cache_size: int | str
     mmap_size: int | str
+    checkpoint: Literal["auto", "litestream"]
+    wal_limit: int | str
     foreign_keys: bool
     convert: bool
     on_connect: Callable[[Any], object] | None

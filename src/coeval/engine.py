@@ -27,6 +27,7 @@ from .sqlite.readers import Retired
 from .sqlite.store import Store
 from .tiers.memory import MemoryTier
 from .unit import joined
+from .workers import Workers
 
 T = TypeVar("T")
 
@@ -112,6 +113,7 @@ class Engine:
         self._owner = os.getpid()
         self._paused = False
         self._lock = threading.RLock()
+        self.workers = Workers(settings.readers)
         self._store: Store | None = Store(path, settings, self.functions, self.events.tell)
         #: the commit clock, for the hit path: compare with an entry's mark; ValueError where it is just being closed
         self.now: Callable[[], Mark] = self._store.clock.raw
@@ -184,6 +186,7 @@ class Engine:
             return
         try:
             if not store.moved():
+                store.checkpoints.look()
                 return
         except apsw.ConnectionClosedError:  # closed just now
             return
@@ -271,6 +274,7 @@ class Engine:
             store.close(self.settings.timeout)
         _registry.closing.add(self)
         housekeeper.add(self)
+        self.workers.close()
         self.look()
         self.remove_private()
 

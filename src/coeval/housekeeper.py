@@ -1,6 +1,7 @@
 """The housekeeper: one daemon thread a process that looks after every open database at a bounded interval.
 
-It asks whether the path still leads to the open file (hole 9), so that hits need not. It holds no database alive, ends when none
+It asks whether the path still leads to the open file (hole 9), so that hits need not, and whether its write-ahead log is due to be moved
+into the file. It holds no database alive, ends when none
 is left, and never keeps the process from ending.
 
 Ring: shell.
@@ -50,6 +51,10 @@ class Housekeeper:
             self._list.discard(looked)
             if not self._list:
                 self._wake.set()
+
+    def wake(self) -> None:
+        """Look now. Quick, and from any thread."""
+        self._wake.set()
 
     def after_fork(self) -> None:
         """In the child there is no such thread, and the lock may be held by nobody."""

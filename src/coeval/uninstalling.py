@@ -32,6 +32,7 @@ def uninstall(path: str | os.PathLike[str]) -> list[str]:
         connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(5000)
+            connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
             connection.execute("BEGIN IMMEDIATE")
             removed = triggers.remove(connection)
             connection.execute("COMMIT")

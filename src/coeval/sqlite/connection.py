@@ -19,7 +19,7 @@ from ..coherence.names import fold
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen, Stamp
 from ..config import Settings
-from ..errors import ConfigError, ConversionError
+from ..errors import ConfigError, ConversionError, Error, SnapshotEndedError
 from ..rows import Row, row_type
 from ..values import convert_rows, converters
 from . import pragmas
@@ -107,10 +107,36 @@ class Connection:
         self._control = self.raw.cursor().execute
         self._shapes: dict[str, Shape] = {}  # by statement, as last compiled
         self._version = -1  # of the schema, when last looked at
+        self.uses = 0  #: statements that read rows, so far
+        self.statement = ""  #: the last of them
+        self.held: list[float] = []  #: since when a snapshot is held on it: see `Readers.hold`
+        self.ended: float | None = None  #: the age at which its snapshot was ended, because the WAL could not shrink
 
     def close(self) -> None:
         """Close it; an unfinished statement is ended."""
         self.raw.close(True)
+
+    def end(self, age: float) -> bool:
+        """Take it from the thread that uses it: its statement is interrupted, its next use raises SnapshotEndedError. False: call again."""
+        self.ended = age
+        try:
+            self.raw.interrupt()
+            self.raw.close(True)
+        except apsw.ConnectionClosedError:
+            return True
+        except apsw.ThreadingViolationError:  # inside a statement, and about to leave it
+            return False
+        return True
+
+    def failure(self, error: apsw.Error, sql: str = "") -> Error:
+        """Our error for ``error``, to be raised ``from`` it."""
+        if self.ended is None or not isinstance(error, _ENDINGS):
+            return translate(error, self.path, sql)
+        return SnapshotEndedError(
+            f"The snapshot of {shorten(self.statement, 80) or 'this reader'} was ended after {self.ended:.1f} s: the WAL of "
+            f"{self.path} had grown past its limit, and could not shrink while it was open",
+            hint="Read to the end sooner, or in parts, or raise `wal_limit`.",
+        )
 
     # -- stamps ---------------------------------------------------------------------------------------------------
 
@@ -123,7 +149,7 @@ class Connection:
         try:
             schema, stamps = self._stamps(scopes or ()) if self._stamped else (schema_version(self.raw), ())
         except apsw.Error as error:
-            raise translate(error, self.path) from error
+            raise self.failure(error) from error
         return Seen(schema, stamps, before if before is not None and clock.raw() == before else None)
 
     def _stamps(self, scopes: tuple[Scope, ...]) -> tuple[Stamp, tuple[Stamp, ...]]:
@@ -159,6 +185,8 @@ class Connection:
     def rows(self, sql: str, parameters: Parameters, limit: int | None = None) -> tuple[Row, ...]:
         """Run one statement and take its rows, at the most ``limit`` of them; the statement is finished on return."""
         cursor, watcher = self._cursor, self.watcher
+        self.uses += 1
+        self.statement = sql
         try:
             if self._functions.given is not self._given:
                 self.catch_up()
@@ -181,9 +209,10 @@ class Connection:
                 self._fresh_cursor()
             return rows
         except BaseException as error:
-            self._fresh_cursor()
+            if self.ended is None:
+                self._fresh_cursor()
             if isinstance(error, apsw.Error):
-                raise translate(error, self.path, sql) from error
+                raise self.failure(error, sql) from error
             if isinstance(error, UnicodeDecodeError):
                 raise _not_text(error, sql) from error
             raise
@@ -204,8 +233,11 @@ class Connection:
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""
-        cursor = self.raw.cursor()
+        self.uses += 1
+        self.statement = sql
+        cursor: apsw.Cursor | None = None
         try:
+            cursor = self.raw.cursor()
             self.catch_up()
             cursor.execute(sql, parameters)
             try:
@@ -215,11 +247,12 @@ class Connection:
             kind, convert = shape(description, self._convert)
             yield from map(kind, convert(cursor) if convert else cursor)
         except apsw.Error as error:
-            raise translate(error, self.path, sql) from error
+            raise self.failure(error, sql) from error
         except UnicodeDecodeError as error:
             raise _not_text(error, sql) from error
         finally:
-            cursor.close(True)
+            if cursor is not None and self.ended is None:  # else it ends with the connection
+                cursor.close(True)
 
     def compile(self, sql: str) -> Statement:
         """What ``sql`` is, in the present snapshot; it is not run."""
@@ -229,12 +262,12 @@ class Connection:
             self._cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             return compile_one(self.raw, self.watcher, sql)
         except apsw.Error as error:
-            raise translate(error, self.path, sql) from error
+            raise self.failure(error, sql) from error
 
     @property
     def reading(self) -> bool:
-        """True while a snapshot is open on it, by BEGIN or by an unfinished statement."""
-        return self.raw.txn_state("main") != apsw.SQLITE_TXN_NONE
+        """True while a snapshot is open on it, by BEGIN or by an unfinished statement, and for good once that was ended."""
+        return self.ended is not None or self.raw.txn_state("main") != apsw.SQLITE_TXN_NONE
 
     def catch_up(self) -> None:
         """Know the functions that the user has given since the last time."""
@@ -250,7 +283,11 @@ class Connection:
         try:
             self._control(sql)
         except apsw.Error as error:
-            raise translate(error, self.path, sql) from error
+            raise self.failure(error, sql) from error
+
+
+#: What a statement meets on a connection that was ended.
+_ENDINGS = (apsw.InterruptError, apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.ThreadingViolationError)
 
 
 def _not_text(error: UnicodeDecodeError, sql: str) -> ConversionError:

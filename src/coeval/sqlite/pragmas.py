@@ -56,5 +56,25 @@ def temp_store(connection: apsw.Connection, settings: Settings) -> None:  # noqa
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
-FILE = (busy_timeout, page_size, journal_mode)
-EVERY = (busy_timeout, synchronous, foreign_keys, cache_size, mmap_size, temp_store)
+def wal_autocheckpoint(connection: apsw.Connection, settings: Settings) -> None:  # noqa: ARG001 - one shape for all
+    """0: SQLite would checkpoint in whichever commit reaches 1,000 pages, and make its caller wait; `checkpoints` does it beside them."""
+    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+
+
+def checkpoint_on_close(connection: apsw.Connection, settings: Settings) -> None:
+    """With Litestream not even the last one to close moves the WAL into the file: it would have to copy the whole database again."""
+    if settings.checkpoint == "litestream":
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
+FILE = (busy_timeout, page_size, journal_mode, wal_autocheckpoint, checkpoint_on_close)
+EVERY = (
+    busy_timeout,
+    synchronous,
+    foreign_keys,
+    cache_size,
+    mmap_size,
+    temp_store,
+    wal_autocheckpoint,
+    checkpoint_on_close,
+)

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..errors import PoolTimeoutError
 from .connection import Connection
@@ -27,6 +28,7 @@ class Readers:
         self._make = make
         self._most = most
         self._timeout = timeout
+        self.patience = max(1, int(timeout * 1000))  #: the busy time-out of each connection, in milliseconds
         #: those that nobody uses; `take` and `give_back` say how it may be used
         self.idle: deque[Connection] = deque()
         # Weak, so that one which an interrupt took from its borrower is no longer counted. Opening ones are counted beside.
@@ -59,12 +61,57 @@ class Readers:
         else:
             self.give_back(connection)
 
+    def hold(self) -> Connection:
+        """As `take`, for a snapshot or an iterator, which may last; to be given back with `let_go`."""
+        connection = self.take()
+        connection.held.append(time.monotonic())
+        return connection
+
+    def let_go(self, connection: Connection) -> None:
+        """Give back what `hold` gave.
+
+        Whoever takes the time out of ``held`` decides what becomes of the connection: its borrower here, or `end`. So nobody who
+        has it later is hit.
+        """
+        if connection.held:
+            with suppress(IndexError):
+                connection.held.pop()
+                self.give_back_doubtful(connection)
+                return
+        self.discard(connection)
+
     def discard(self, connection: Connection) -> None:
         """``connection`` is not fit for use any more."""
-        connection.close()
+        if connection.ended is None:
+            connection.close()
+        elif not connection.end(connection.ended):
+            return  # another thread is just closing it, or in it
         with self._free:
             self._members.discard(connection)
             self._free.notify()
+
+    def lent(self) -> list[Connection]:
+        """Those that somebody uses now, more or less."""
+        with self._free:
+            members = set(self._members)
+        return list(members.difference(self.idle.copy()))
+
+    def end(self, connection: Connection, least: float) -> bool:
+        """Take ``connection``, `held` for ``least`` seconds, from its borrower, whose next use of it raises SnapshotEndedError.
+
+        False where that came first. Its place in the pool is free on return, or when the statement that runs on it has noticed.
+        """
+        try:
+            since = connection.held.pop()
+        except IndexError:
+            return False
+        age = time.monotonic() - since
+        if age < least:
+            connection.held.append(since)
+            return False
+        connection.ended = age
+        self.discard(connection)
+        return True
 
     def close(self) -> None:
         """Close idle connections now, and those that are lent when they come back."""
