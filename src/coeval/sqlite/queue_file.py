@@ -42,8 +42,11 @@ TIMES, HOLDER, SINCE, LENGTH, WAITED = 1, 2, 3, 4, 5
 #: Nanoseconds after which nobody waits any more, if nobody said so again.
 FORGET = 1_000_000_000
 
-#: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often: one that is stopped is not waited for.
-STEP, STEPS = 30e-6, 60
+#: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often at the most.
+STEP, STEPS = 30e-6, 400
+
+#: After so many steps it is looked whether the next one is a stopped process; if so, it is not waited for, for so many nanoseconds.
+LOOK, DEAF = 20, 100_000_000
 
 _FLOCK = "hhqqi4x"  #: struct flock of 64-bit Linux
 
@@ -75,6 +78,7 @@ class QueueFile:
         self._words = memoryview(self._map).cast("Q")
         self._pid = os.getpid()
         self._said: str | None = None  # what was last written down
+        self._deaf_until = 0  # time.monotonic_ns() until which waiting processes are taken for stopped ones
         self._mine = -1  # TIMES when this process last had it
 
     def try_take(self, what: str) -> bool:
@@ -92,8 +96,12 @@ class QueueFile:
         """Wait for the lock, behind everybody who waits already. It takes as long as it takes: for a thread that has nothing else to do."""
         words = self._words
         words[WAITED] = time.monotonic_ns()
-        for _ in range(STEPS):
-            if words[TIMES] != self._mine or not self.others_wait():
+        for step in range(STEPS):
+            waiting = self._waiter()
+            if words[TIMES] != self._mine or not waiting:
+                break
+            if step == LOOK and _stopped(waiting):
+                self._deaf_until = time.monotonic_ns() + DEAF
                 break
             time.sleep(STEP)
         self._wait(True)
@@ -126,10 +134,7 @@ class QueueFile:
 
     def others_wait(self) -> bool:
         """Whether another process waits for the lock now."""
-        if not _SECOND_LOCK:
-            return self._recently_waited()
-        answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
-        return answer[:2] != _FREE
+        return self._waiter() != 0 and time.monotonic_ns() > self._deaf_until
 
     def holder(self) -> Holder | None:
         """Who holds the lock, if it is a process of ours that wrote itself down; from any thread."""
@@ -151,6 +156,13 @@ class QueueFile:
         with suppress(OSError, BufferError, ValueError):
             self.close()
 
+    def _waiter(self) -> int:
+        """Another process that waits for the lock; 0: none does."""
+        if not _SECOND_LOCK:
+            return int(self._recently_waited())
+        answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
+        return 0 if answer[:2] == _FREE else int.from_bytes(answer[24:28], sys.byteorder)
+
     def _recently_waited(self) -> bool:
         # A file from before the last start of the machine may hold a time to come: that is long ago, too.
         return 0 <= time.monotonic_ns() - self._words[WAITED] < FORGET
@@ -162,11 +174,18 @@ class QueueFile:
 
 def queue_beside(path: str) -> QueueFile | None:
     """The queue for the database ``path``; None where it cannot be had, and SQLite's lock alone decides."""
-    if fcntl is None:
+    if not _LOCKS:
         return None
     with suppress(OSError):
         return QueueFile(f"{path}-gate", path)
     return None
+
+
+def _stopped(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped the process."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0] in ("T", "t")
+    return False
 
 
 def _make_like(descriptor: int, like: str) -> None:
@@ -176,8 +195,9 @@ def _make_like(descriptor: int, like: str) -> None:
         os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
+_LOCKS: bool = fcntl is not None
 _SECOND_LOCK = sys.platform == "linux" and struct.calcsize("P") == 8
-if fcntl is not None:
+if _LOCKS:
     _READ = struct.pack(_FLOCK, fcntl.F_RDLCK, 0, 0, 1, 0)
     _WRITE = struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 1, 0)
     _UNLOCK = struct.pack(_FLOCK, fcntl.F_UNLCK, 0, 0, 1, 0)
