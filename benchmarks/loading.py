@@ -73,6 +73,8 @@ def _raw(path: Path, level: Level, rows: Rows) -> Side:
 
 def _ours(path: Path, level: Level, rows: Rows, **settings: Any) -> Side:
     def side() -> float:
+        with closing(apsw.Connection(str(path))) as connection:  # coherence="clock" leaves a file's mode alone
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
         with coeval.open(path, durability=level, **settings) as db:
             db.script(SCHEMA)
             start = perf_counter()

@@ -79,7 +79,7 @@ def load(
         names = tuple(some[0]) if named and wanted is None else wanted
         plan = _look(face, what, lambda connection: Plan.on(connection, table, names, keys))
         take = by_name(names or (), exact=wanted is None) if named else by_place(plan.columns)
-        for chunk in chunks(chain(some, iterator), plan.columns, batch, plan.together, take):
+        for chunk in chunks(chain(some, iterator), plan.columns, batch, _together(plan.columns), take):
             written += _settle(face, what, _Writing(plan, chunk, keys))
             done, batches = done + chunk.rows, batches + 1
             if progress is not None:
@@ -100,7 +100,7 @@ class Plan:
         self.quiet = target.quiet(updates=bool(keys))
         # A row is a statement of its own where it fires triggers, resolves conflicts or meets its foreign keys by itself.
         alone = target.virtual or target.triggers or target.resolves or target.refers_to_itself
-        self.together = 1 if alone else max(1, PARAMETERS // len(self.columns))
+        self.together = 1 if alone else _together(self.columns)
         self._row = f"({', '.join('?' * len(self.columns))})"
         self._head = f"INSERT INTO main.{quoted(target.name)} ({', '.join(map(quoted, self.columns))}) VALUES "
         self._tail = "" if keys is None else self._upsert(_checked(target, keys) if keys else ())
@@ -195,6 +195,10 @@ class _Writing:
         finally:
             cursor.close(True)
         return written
+
+
+def _together(columns: Sequence[str]) -> int:
+    return max(1, PARAMETERS // len(columns))
 
 
 def _parts(statements: Iterable[Values], most: int) -> Iterator[Values]:
