@@ -217,7 +217,8 @@ class Gate:
         with self._lock:
             holder = self._holder
             if holder is None and not self._waiting and not self._coming:
-                if self._try_file(place):
+                file = self._file
+                if file.try_take(place.what) if file is not None else self._try_file(place):
                     self._holder = place
                     self.counts.turns += 1
                     return True

@@ -76,6 +76,8 @@ class QueueFile:
             raise
         self._descriptor = descriptor
         self._words = memoryview(self._map).cast("Q")
+        if self._words[WAITED] > time.monotonic_ns():  # a file from before the last start of the machine: long ago
+            self._words[WAITED] = 0
         self._pid = os.getpid()
         self._said: str | None = None  # what was last written down
         self._deaf_until = 0  # time.monotonic_ns() until which waiting processes are taken for stopped ones
@@ -83,10 +85,10 @@ class QueueFile:
 
     def try_take(self, what: str) -> bool:
         """The lock, if it is free and nobody waits for it; at once."""
-        if self._recently_waited() and self.others_wait():
+        if time.monotonic_ns() - self._words[WAITED] < FORGET and self.others_wait():
             return False
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, _TRY)
         except BlockingIOError:
             return False
         self.note(what)
@@ -164,8 +166,7 @@ class QueueFile:
         return 0 if answer[:2] == _FREE else int.from_bytes(answer[24:28], sys.byteorder)
 
     def _recently_waited(self) -> bool:
-        # A file from before the last start of the machine may hold a time to come: that is long ago, too.
-        return 0 <= time.monotonic_ns() - self._words[WAITED] < FORGET
+        return time.monotonic_ns() - self._words[WAITED] < FORGET
 
     def _wait(self, waiting: bool) -> None:
         if _SECOND_LOCK:
@@ -201,4 +202,5 @@ if _LOCKS:
     _READ = struct.pack(_FLOCK, fcntl.F_RDLCK, 0, 0, 1, 0)
     _WRITE = struct.pack(_FLOCK, fcntl.F_WRLCK, 0, 0, 1, 0)
     _UNLOCK = struct.pack(_FLOCK, fcntl.F_UNLCK, 0, 0, 1, 0)
+    _TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
     _FREE = struct.pack("h", fcntl.F_UNLCK)

@@ -18,6 +18,10 @@ from .queue_file import QueueFile
 from .readers import Retired
 
 
+#: Seconds for which an answer to "is the path still this file?" is good enough for the next write (hole 9).
+LOOKED = 0.0005
+
+
 class Writer:
     """Write transactions, one at a time: `begin`, then `commit` or `rollback`. Between them the connection is the caller's."""
 
@@ -35,6 +39,7 @@ class Writer:
         self._path = path
         self._make = make
         self._moved: Callable[[], bool] = bool  # whether the path leads to another file by now: a write to the old one would be lost
+        self._look_again = 0.0  # time.monotonic() from which that is asked again
         self._patience = -1.0  # seconds, as the connection was last told
         self.timeout = timeout
         self._connection: Connection | None = None
@@ -164,7 +169,7 @@ class Writer:
         if self._connection is None:
             self._connection = connection = self._make()
             self._moved = moved_asker(connection.raw)
-            self._patience = -1.0
+            self._patience, self._look_again = -1.0, 0.0
         return self._connection
 
     def _lock(self, seconds: float) -> Connection:
@@ -176,8 +181,11 @@ class Writer:
                 self._patience = seconds
                 connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
             connection.run("BEGIN IMMEDIATE")
-            if self._moved():
-                raise Retired
+            now = time.monotonic()
+            if now > self._look_again:
+                if self._moved():
+                    raise Retired
+                self._look_again = now + LOOKED
             return connection
         except LockTimeoutError as error:  # ours wait in the gate: it is another program's lock
             raise LockTimeoutError(
