@@ -11,8 +11,8 @@ from typing import Any
 
 import apsw
 
-#: ``look(kind, what, path, content, offset)``: of a ``db``, ``wal`` or ``journal``; ``what`` is ``write``, ``sync``, ``truncate`` or
-#: ``delete``, and the same with ``ed`` or ``d`` at its end once it is done.
+#: ``look(kind, what, path, content, offset)`` of a ``db``, ``wal`` or ``journal``. ``what`` is ``read``; ``write``, ``sync`` or
+#: ``truncate`` before it is done, ``wrote``, ``synced`` or ``truncated`` after; or ``deleted``. What it raises is SQLite's answer.
 Look = Callable[[str, str, str, bytes, int], object]
 
 
@@ -28,7 +28,11 @@ class _File(apsw.VFSFile):
         self._kind = kind_of(self._path)
         self._look = look
 
-    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's name
+        self._look(self._kind, "read", self._path, b"", offset)
+        return super().xRead(amount, offset)
+
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         content = bytes(data)
         self._look(self._kind, "write", self._path, content, offset)
         super().xWrite(data, offset)

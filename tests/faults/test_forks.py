@@ -22,7 +22,7 @@ def fork(program, path, tmp_path):
         noted = tmp_path / "ledger"
         child = program("forker", path=path, ledger=noted, **settings)
         said = child.hear(500)
-        assert [] == said["failures"]
+        assert not said["failures"], said["failures"][0]
         assert 0 == child.wait()
         with coeval.open(path) as db:
             assert [] == ledger.problems(db.query(ledger.GROUPS), ledger.read(noted), last_unsure=False)

@@ -132,6 +132,28 @@ def test_a_stopped_waiter(start, path):
     assert "written" == ask(waiter, "write", "waiter again")
 
 
+@pytest.mark.parametrize("how", ["cut", "gone", "noise"])
+def test_a_side_file_that_is_damaged_while_it_is_in_use(start, path, how):
+    """Nothing but fairness and names rests on it: writers go on in any case."""
+    one, other = start(), start(timeout=1.0)
+    assert ["written"] * 2 == [ask(one, "write", "first"), ask(other, "write", "first")]
+    side = path.with_name(f"{path.name}-gate")
+    if how == "cut":
+        os.truncate(side, 0)
+    elif how == "gone":
+        side.unlink()
+    else:
+        with side.open("r+b") as file:
+            file.write(b"\xfe" * 4096)
+    for number in range(20):
+        assert ["written"] * 2 == [ask(one, "write", str(number)), ask(other, "write", str(number))]
+    assert "held" == ask(one, "begin")
+    assert ask(other, "write", "too early").startswith("LockTimeoutError")
+    assert "committed" == ask(one, "commit")
+    assert "written" == ask(other, "write", "last")
+    assert 44 == len(rows(path))
+
+
 @pytest.fixture
 def forked(start):
     """A holder in a transaction, and the number of the child that it has forked; the child is dead at the end."""

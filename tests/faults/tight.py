@@ -1,6 +1,6 @@
 """A child that opens, reads and writes a file on a disk with ever less room, each time in a process of its own.
 
-Arguments: ``folder`` to mount a tmpfs on. Says for each amount of room how such a process ended, and in the end, with room again.
+Arguments: ``folder`` to mount a tmpfs on. Says for each amount of room how such a process ended, and how another one with room again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import sys
 
 from faults.programs import arguments, say
 
+#: Room, in pages, and what of the files that a killed process left is missing.
 PAGES = (64, 9, 2, 0)
+MISSING = ("", "-shm", "-gate")
 
 WRITER = """
 import os, sys, coeval
@@ -53,14 +55,24 @@ def main(folder: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
     path, ballast = os.path.join(folder, "app.db"), os.path.join(folder, "ballast")
     assert -signal.SIGKILL == run(WRITER, path)[0]
+    left = {name: content(os.path.join(folder, name)) for name in os.listdir(folder)}
     for pages in PAGES:
-        for left in ("", "-shm", "-gate"):  # files that have to be made anew
-            if left and os.path.exists(path + left):
-                os.unlink(path + left)
+        for missing in MISSING:
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            for name, kept in left.items():
+                if not name.endswith(missing or "nothing"):
+                    with open(os.path.join(folder, name), "wb") as file:
+                        file.write(kept)
             fill(folder, ballast, pages * 4096)
-            say([pages, left, *run(USER, path)])
+            say([pages, missing, *run(USER, path)])
             os.unlink(ballast)
-    say(run(USER, path))
+            say(run(USER, path))
+
+
+def content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def fill(folder: str, ballast: str, room: int) -> None:
