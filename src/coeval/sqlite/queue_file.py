@@ -67,9 +67,10 @@ class QueueFile:
         """Open or make ``path`` with the permissions of the file ``like``. Raises OSError where that cannot be done."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(descriptor).st_size < SIZE:
+            status = os.fstat(descriptor)
+            if status.st_size < SIZE or status.st_blocks * 512 < SIZE:
                 _make_like(descriptor, like)
-                os.ftruncate(descriptor, SIZE)
+                os.pwrite(descriptor, bytes(SIZE), 0)  # real blocks: on a full disk writing into a hole of a map is SIGBUS
             self._map = mmap.mmap(descriptor, SIZE)
         except BaseException:
             os.close(descriptor)

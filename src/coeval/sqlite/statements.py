@@ -99,7 +99,8 @@ class Statements:
                 found = self._judge(statement, schema)
                 analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
             finally:
-                self._connection.run("COMMIT")
+                if self._connection.raw.in_transaction:  # an I/O error ends it
+                    self._connection.run("COMMIT")
             self._remember(sql, analysis)
             self.latest = schema
             return analysis

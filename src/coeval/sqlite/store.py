@@ -150,7 +150,8 @@ class Store:
         try:
             sound = triggers.sound(reader.raw)
         finally:
-            reader.run("COMMIT")
+            if reader.raw.in_transaction:
+                reader.run("COMMIT")
         repaired = 0
         if not sound:
             connection = self.writer.begin("install the triggers")
