@@ -46,7 +46,8 @@ _CURES = (
 class Blob(io.RawIOBase):
     """A blob, or the bytes of a text, as a raw binary file of fixed size, for ``with``. `Database.blob` makes it.
 
-    ``len(blob)`` is its size in bytes. `io.BufferedReader` and `io.BufferedWriter` go over it for many small reads or writes.
+    ``len(blob)`` is its size in bytes. While one is open for writing SQLite lets nothing else write in its transaction: ``close()`` it
+    before. `io.BufferedReader` and `io.BufferedWriter` go over it for many small reads or writes.
     """
 
     def __init__(self, face: Database, table: str, column: str, rowid: int, writable: bool) -> None:
@@ -164,8 +165,10 @@ class Blob(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Use it no more. Its transaction or snapshot ends with the block."""
-        super().close()
+        """Let go of the value; the transaction or snapshot ends with the block. Twice does no harm."""
+        if not self.closed:
+            super().close()
+            self._close_raw(None, None, None)
 
     def __del__(self) -> None:
         """Nothing, where a file would be closed: a collector's thread must not end a transaction."""
