@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import apsw
 
@@ -13,10 +14,13 @@ from .engine import is_open
 from .errors import OpenError, ReentryError
 from .sqlite import triggers
 from .sqlite.failures import translate
+from .sqlite.queue_file import SUFFIX
 
 
 def uninstall(path: str | os.PathLike[str]) -> list[str]:
     """Remove every table and trigger of Coeval from the file ``path``, in one durable transaction; the names that were removed.
+
+    The queue file beside it goes, too.
 
     Stop the programs that have it open through Coeval first: they would put them back. Raises ReentryError where this process
     has, OpenError where there is no such file, LockTimeoutError where another keeps writing.
@@ -40,4 +44,6 @@ def uninstall(path: str | os.PathLike[str]) -> list[str]:
             connection.close()
     except apsw.Error as error:
         raise translate(error, name) from error
+    with suppress(OSError):
+        os.unlink(f"{name}{SUFFIX}")
     return removed

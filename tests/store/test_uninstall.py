@@ -46,6 +46,15 @@ def test_the_schema_is_what_it_was(path, foreign, before):
     assert [("ok",)] == foreign.execute("PRAGMA integrity_check")
 
 
+def test_no_file_of_ours_stays_beside_it(path, before):
+    """The queue file comes with the first write, and goes with the rest."""
+    with coeval.open(path) as db:
+        db.execute("INSERT INTO t(x) VALUES ('three')")
+    assert f"{path.name}-gate" in {one.name for one in path.parent.iterdir()}
+    coeval.uninstall(path)
+    assert [path.name] == [one.name for one in path.parent.iterdir()]
+
+
 def test_other_programs_go_on(path, foreign, shell, before):
     """The standard library and the shell read and write as before, and the user's triggers still work."""
     with coeval.open(path) as db:

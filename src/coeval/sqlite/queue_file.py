@@ -32,6 +32,9 @@ try:
 except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
+#: What the file's name adds to the database's.
+SUFFIX = "-gate"
+
 SIZE = 4096
 LARGEST = (1 << 63) - 1
 TEXT, MOST_TEXT = 128, 1024  #: where the holder's statement lies, and how much of it
@@ -179,7 +182,7 @@ def queue_beside(path: str) -> QueueFile | None:
     if not _LOCKS:
         return None
     with suppress(OSError):
-        return QueueFile(f"{path}-gate", path)
+        return QueueFile(f"{path}{SUFFIX}", path)
     return None
 
 
