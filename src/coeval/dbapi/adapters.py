@@ -136,13 +136,21 @@ def _bindable(plan: Plan, value: Any, number: int, parameters: Any) -> Any:
     if value is None or isinstance(value, int | float | str | bytes | bytearray | memoryview):
         return value
     try:
-        return bytes(memoryview(value))
+        return contiguous(value)
     except TypeError:
         name = plan.names[number - 1] if isinstance(parameters, dict) else None
         place = f"':{name}'" if name else str(number)
         raise ProgrammingError(
             f"Error binding parameter {place}: type '{type(value).__name__}' is not supported"
         ) from None
+
+
+def contiguous(data: Any) -> bytes:
+    """The bytes of a bytes-like object; raises TypeError where it is none, BufferError where they do not lie in a row."""
+    with memoryview(data) as view:
+        if not view.c_contiguous:
+            raise BufferError("underlying buffer is not C-contiguous")
+        return view.tobytes()
 
 
 def _spelled(plan: Plan, name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 import apsw
 
 from . import errors
+from .adapters import contiguous
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -25,7 +26,12 @@ class Blob:
 
     _blob: apsw.Blob | None
 
-    def __init__(self, connection: Connection, place: tuple[str, str, str, int], *, readonly: bool) -> None:
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:  # noqa: ARG004 - whatever they are
+        """Not for users."""
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
+
+    def _open(self, connection: Connection, place: tuple[str, str, str, int], *, readonly: bool) -> Self:
+        self._readonly = readonly
         self._connection = connection
         self._place = place
         self._offset = 0
@@ -42,6 +48,7 @@ class Blob:
                 handle.settle()
             self._raw = handle.raw
             handle.users.add(self)
+        return self
 
     @property
     def pending(self) -> bool:
@@ -60,7 +67,8 @@ class Blob:
                 try:
                     blob.close()
                 except apsw.Error as error:
-                    raise self._connection._error(error) from error
+                    if not self._readonly:  # else it repeats an error that a call has raised
+                        raise self._connection._error(error) from error
                 finally:
                     handle.settle()
 
@@ -76,7 +84,7 @@ class Blob:
     def write(self, data: Any, /) -> None:
         """Write here. The value keeps its length: ValueError where it does not fit."""
         self._check()
-        view = _bytes(data)
+        view = contiguous(data)
         if len(view) > len(self) - self._offset:
             raise ValueError("data longer than blob length")
         self._write(self._offset, view)
@@ -91,7 +99,7 @@ class Blob:
             raise ValueError("'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END")
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: len(self)}[origin]
         if base + offset >= 2**31:
-            raise OverflowError("seek offset results in offset overflow")
+            raise OverflowError("seek offset results in overflow")
         if not 0 <= base + offset <= len(self):
             raise ValueError("offset out of blob range")
         self._offset = base + offset
@@ -100,6 +108,8 @@ class Blob:
         """Where it stands."""
         self._check()
         return self._offset
+
+    __iter__ = None  # indexed, and no sequence: as sqlite3's
 
     def __len__(self) -> int:
         return self._check().length()
@@ -118,7 +128,7 @@ class Blob:
             raise TypeError("Blob doesn't support item deletion")
         if isinstance(key, slice):
             places = range(*key.indices(len(self)))
-            view = _bytes(value)
+            view = contiguous(value)
             if len(view) != len(places):
                 raise IndexError("Blob slice assignment is wrong size")
             if not places:
@@ -200,11 +210,3 @@ class Blob:
             except apsw.Error as error:
                 raise connection._error(error) from error
 
-
-def _bytes(data: Any) -> bytes:
-    if isinstance(data, str):
-        raise TypeError("a bytes-like object is required, not 'str'")
-    with memoryview(data) as view:
-        if not view.c_contiguous:
-            raise BufferError("underlying buffer is not C-contiguous")
-        return view.tobytes()

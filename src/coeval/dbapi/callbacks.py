@@ -17,6 +17,7 @@ from typing import Any
 import apsw
 
 from . import errors
+from .adapters import contiguous
 from .base import Base
 
 _showing = False
@@ -61,7 +62,7 @@ def _returned(value: Any) -> Any:
         if not -(2**63) <= value < 2**63:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
         return value
-    return bytes(memoryview(value))
+    return contiguous(value)
 
 
 def _function(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,11 +79,9 @@ class _Aggregate:
     """One run of a user's aggregate, for APSW."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._user: Any = None
         self._broken = False
-        try:
-            self._user = make()
-        except Exception as error:
-            raise _failed(error, make, "user-defined aggregate's '__init__' method raised error") from None
 
     def step(self, *arguments: Any) -> None:
         self._call("step", *arguments)
@@ -94,9 +93,16 @@ class _Aggregate:
         return self._call("value")
 
     def final(self) -> Any:
-        return None if self._broken else self._call("finalize")
+        """Without a row there is no aggregate, and the result is NULL."""
+        return None if self._broken or self._user is None else self._call("finalize")
 
     def _call(self, name: str, *arguments: Any) -> Any:
+        if self._user is None:
+            try:
+                self._user = self._make()
+            except Exception as error:
+                self._broken = True
+                raise _failed(error, self._make, "user-defined aggregate's '__init__' method raised error") from None
         method = None
         try:
             method = getattr(self._user, name)
@@ -106,7 +112,7 @@ class _Aggregate:
             self._broken = True
             missing = method is None and isinstance(error, AttributeError)
             said = f"user-defined aggregate's '{name}' method {'not defined' if missing else 'raised error'}"
-            raise _failed(error, method if method is not None else self._user, said) from None
+            raise _failed(error, self._make, said) from None
 
 
 class Callbacks(Base):
@@ -121,7 +127,7 @@ class Callbacks(Base):
         self._keep(
             ("function", name.lower(), narg),
             lambda raw: raw.create_scalar_function(name, call, narg, flags=flags),
-            "Error creating function",
+            errors.OperationalError("Error creating function"),
         )
 
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
@@ -130,7 +136,7 @@ class Callbacks(Base):
         self._keep(
             ("function", name.lower(), n_arg),
             lambda raw: raw.create_aggregate_function(name, make, n_arg),
-            "Error creating aggregate",
+            errors.OperationalError("Error creating aggregate"),
         )
 
     def create_window_function(self, name: str, num_params: int, aggregate_class: Callable[[], Any] | None, /) -> None:
@@ -139,11 +145,13 @@ class Callbacks(Base):
         self._keep(
             ("function", name.lower(), num_params),
             lambda raw: raw.create_window_function(name, make, num_params),
-            "Error creating window function",
+            errors.ProgrammingError("Error creating window function"),
         )
 
     def create_collation(self, name: str, callback: Callable[[str, str], Any] | None, /) -> None:
         """Give SQL the collation ``name``; None takes it away."""
+        if not isinstance(name, str):
+            raise TypeError(f"create_collation() argument 1 must be str, not {type(name).__name__}")
         if callback is not None and not callable(callback):
             raise TypeError("parameter must be callable")
 
@@ -159,7 +167,7 @@ class Callbacks(Base):
         self._keep(
             ("collation", name.upper()),
             lambda raw: raw.create_collation(name, None if callback is None else compared),
-            "Error creating collation",
+            errors.ProgrammingError("Error creating collation"),
         )
 
     def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
@@ -218,18 +226,19 @@ class Callbacks(Base):
             return sql
         try:
             expanded: str | None = self._running.expanded_sql
-        except MemoryError:
+        except (apsw.Error, MemoryError):
             expanded = None
         if expanded is None:
-            raise errors.DataError("Expanded SQL string exceeds the maximum string length")
+            _show(errors.DataError("Expanded SQL string exceeds the maximum string length"), self)
+            return sql
         return expanded
 
-    def _keep(self, key: Any, apply: Callable[[apsw.Connection], object], failed: str = "") -> None:
+    def _keep(self, key: Any, apply: Callable[[apsw.Connection], object], failed: Exception | None = None) -> None:
         self._check()
         with self._lock:
             try:
                 self._live().keep(key, apply)
-            except apsw.MisuseError as error:
-                raise errors.ProgrammingError(failed) from error if failed else None
             except apsw.Error as error:
+                if failed is not None and isinstance(error, apsw.MisuseError):
+                    raise failed from error
                 raise self._error(error) from error

@@ -14,15 +14,24 @@ from typing import Any
 import apsw
 
 from . import backups, dump, errors
+from .adapters import contiguous
 from .blob import Blob
 from .callbacks import Callbacks
 from .constants import LEGACY_TRANSACTION_CONTROL
 from .cursor import Cursor
 from .opening import open_handle
-from .plan import Plan
 from .transactions import Transactions, checked_autocommit, checked_level
 
 _MISSING: Any = object()
+
+
+class Statement:
+    """A statement that was compiled by calling a connection. It is good for nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Statement:  # noqa: ARG004 - whatever they are
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
 
 
 class Connection(Callbacks, Transactions):
@@ -59,7 +68,7 @@ class Connection(Callbacks, Transactions):
         mode = checked_autocommit(autocommit)
         sys.audit("coeval.dbapi.connect", database)
         if self._thread and not self._closed:
-            self._close()
+            self._leave()
         self._thread = 0
         self.__dict__.pop("_known_plans", None)
         handle = open_handle(database, uri=bool(uri), timeout=timeout, cached=cached_statements)
@@ -99,13 +108,20 @@ class Connection(Callbacks, Transactions):
                 raise errors.ProgrammingError("A connection cannot be closed by what it is running") from error
             self._closed = True
 
+    def _leave(self) -> None:
+        """Let go of the database before another; in memory, statements under way go on."""
+        if self._handle.engine is None:
+            self._handle.forsake()
+        else:
+            self._close()
+
     # -- statements -----------------------------------------------------------------------------------------------------
 
     def cursor(self, factory: Callable[[Connection], Cursor] = _MISSING) -> Cursor:
         """A new cursor: ``factory(connection)``, by default `Cursor`; with this connection's ``row_factory``."""
         self._check()
         cursor = Cursor(self) if factory is _MISSING else factory(self)
-        if not isinstance(cursor, Cursor):
+        if not issubclass(type(cursor), Cursor):  # not by __class__, which a user may forge
             raise TypeError(f"factory must return a cursor, not {type(cursor).__name__}")
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
@@ -123,13 +139,14 @@ class Connection(Callbacks, Transactions):
         """`Cursor.executescript` on a new cursor."""
         return self.cursor().executescript(script)
 
-    def __call__(self, sql: str, /) -> Plan:
-        """What ``sql`` is, compiled and not run."""
+    def __call__(self, sql: Any = None, /) -> Statement:
+        """``sql`` compiled and not run: raises where it cannot be."""
         self._check()
         if not isinstance(sql, str):
             raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
         with self._lock:
-            return self._plan(sql)
+            self._plan(sql)
+        return object.__new__(Statement)
 
     @property
     def total_changes(self) -> int:
@@ -181,7 +198,7 @@ class Connection(Callbacks, Transactions):
     def blobopen(self, table: str, column: str, row: int, /, *, readonly: bool = False, name: str = "main") -> Blob:
         """Open one value for reading and writing in place, in the database ``name``. A writable one on a file has the turn until closed."""
         self._check()
-        return Blob(self, (name, table, column, row), readonly=bool(readonly))
+        return object.__new__(Blob)._open(self, (name, table, column, row), readonly=bool(readonly))
 
     def serialize(self, *, name: str = "main") -> bytes:
         """The database ``name`` as the bytes of a file."""
@@ -198,9 +215,7 @@ class Connection(Callbacks, Transactions):
     def deserialize(self, data: Any, /, *, name: str = "main") -> None:
         """Replace the database ``name`` by one in memory, of the bytes of a file. Not on a connection to a file."""
         self._check()
-        contents = bytes(memoryview(data)) if not isinstance(data, str) else None
-        if contents is None:
-            raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'")
+        contents = contiguous(data)
         with self._lock:
             handle = self._live()
             if handle.engine is not None:
@@ -283,31 +298,13 @@ _OPTIONS = frozenset(
 )
 
 
-def connect(
-    database: Any,
-    timeout: float = 5.0,
-    detect_types: int = 0,
-    isolation_level: str | None = "",
-    check_same_thread: bool = True,
-    factory: Callable[..., Connection] = Connection,
-    cached_statements: int = 128,
-    uri: bool = False,
-    *,
-    autocommit: int = LEGACY_TRANSACTION_CONTROL,
-) -> Connection:
-    """Open ``database``: a file's name, ":memory:", "" for a temporary one, or with ``uri`` a file: URI.
+def connect(*arguments: Any, **named: Any) -> Connection:
+    """``connect(database, timeout=5.0, detect_types=0, isolation_level="", check_same_thread=True, factory=Connection,
+    cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL)``: a new connection.
 
-    A file is opened through Coeval's engine, the one that `coeval.open` has if it is open in this process. Arguments are those of
-    ``sqlite3.connect``; ``timeout`` is also how long a write waits for its turn.
+    ``database``: a file's name, ":memory:", "" for a temporary one, or with ``uri`` a file: URI. A file is opened through Coeval's engine, the
+    one that `coeval.open` has if it is open in this process. Arguments are those of ``sqlite3.connect``, and handed to ``factory`` as they
+    came; ``timeout`` is also how long a write waits for its turn. Raises OperationalError or DatabaseError where it cannot be opened.
     """
-    return factory(
-        database,
-        timeout,
-        detect_types,
-        isolation_level,
-        check_same_thread,
-        factory,
-        cached_statements,
-        uri,
-        autocommit=autocommit,
-    )
+    factory: Callable[..., Connection] = arguments[5] if len(arguments) > 5 else named.get("factory", Connection)
+    return factory(*arguments, **named)

@@ -176,6 +176,8 @@ class Cursor:
                 if isinstance(row, BaseException):
                     self._end()
                     raise row
+                if self._factory is not self.connection.text_factory:
+                    self._shape()
                 row = self._convert(row)
                 self._advance()
             finally:
@@ -209,6 +211,8 @@ class Cursor:
         self._sql = ""
         self._bound: tuple[Any, ...] = ()
         self._given = 0
+        self._factory: Any = str
+        self._columns: values.Columns = ()
 
     def _end(self) -> None:
         """End the statement under way."""
@@ -283,8 +287,15 @@ class Cursor:
         self._take()
         ended = self._next is _END
         columns = connection._plan(self._sql, again=True).columns if ended else cursor.get_description()
+        self._columns = columns
         self._description = values.description(columns, connection._detect_types)
-        self._convert = values.conversion(columns, connection._detect_types, connection.text_factory)
+        self._shape()
+
+    def _shape(self) -> None:
+        """Make rows by the connection's ``text_factory`` as it is now."""
+        connection = self.connection
+        self._factory = connection.text_factory
+        self._convert = values.conversion(self._columns, connection._detect_types, self._factory)
 
     def _take(self) -> None:
         """Fetch the row to give next, or find the end, or the error to give instead of it."""

@@ -112,10 +112,10 @@ def not_opened(error: ours.Error) -> Error:
     """The error of this module where Coeval would not open the file."""
     if isinstance(error, ours.LockTimeoutError):
         return locked(error)
-    if isinstance(error, ours.NotADatabaseError):
-        return made(DatabaseError, f"file is not a database: {error}", apsw.SQLITE_NOTADB)
-    if isinstance(error, ours.DamagedError):
-        return made(DatabaseError, f"database disk image is malformed: {error}", apsw.SQLITE_CORRUPT)
+    cause = error.__cause__
+    if isinstance(cause, apsw.Error):  # SQLite's own words first: programs look for them
+        code = cause.extendedresult
+        return made(_KINDS.get(code & 0xFF, DatabaseError), f"{cause}: {error}", code)
     return made(OperationalError, f"unable to open database file: {error}", apsw.SQLITE_CANTOPEN)
 
 

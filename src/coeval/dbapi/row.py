@@ -23,7 +23,7 @@ class Row:
     _values: tuple[Any, ...]
 
     def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Row:
-        if not isinstance(cursor, Cursor):
+        if not issubclass(type(cursor), Cursor):  # not by __class__, which a user may forge
             raise TypeError(f"Row() argument 1 must be coeval.dbapi.Cursor, not {type(cursor).__name__}")
         if not isinstance(values, tuple):
             raise TypeError(f"Row() argument 2 must be tuple, not {type(values).__name__}")

@@ -26,9 +26,10 @@ def checked_level(level: object) -> str | None:
         raise TypeError("isolation_level must be str or None")
     if "\0" in level:
         raise ValueError("embedded null character")
-    if level.upper() not in _LEVELS:
+    upper = str.upper(level)
+    if upper not in _LEVELS:
         raise ValueError("isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'")
-    return level.upper()
+    return upper
 
 
 def checked_autocommit(value: object) -> int:

@@ -35,7 +35,7 @@ def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callab
             return _as_they_are
         return lambda row: tuple(
             [
-                value if convert is None or value is None else convert(as_bytes(value))
+                value if convert is None or value is None else _converted(value, convert)
                 for value, convert in zip(row, by_column, strict=True)
             ]
         )
@@ -43,7 +43,7 @@ def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callab
         [
             None
             if value is None
-            else convert(as_bytes(value))
+            else _converted(value, convert)
             if convert is not None
             else _text(value.encode(), text_factory)
             if type(value) is str
@@ -53,6 +53,12 @@ def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callab
             for value, convert in zip(row, by_column, strict=True)
         ]
     )
+
+
+def _converted(value: Any, convert: Callable[[bytes], Any]) -> Any:
+    """SQLite tells nothing of an empty value but that it is there, so sqlite3 gives None for it."""
+    data = as_bytes(value)
+    return convert(data) if data else None
 
 
 class Undecoded(bytes):
