@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .sqlite.connection import Connection, Parameters
     from .sqlite.statements import Analysis
     from .sqlite.store import Store
+    from .sqlite.writer import Writer
 
 
 class _Noting(BlockingReading):
@@ -134,7 +135,7 @@ class Attempt(Transaction):
     def _take_turn(self, reading: _Noting) -> None:
         """The first write. Raises SerializationError where what was read is not true any more; LockTimeoutError."""
         writer = self._store.writer
-        connection = writer.begin(self._what)
+        connection = self._lock(writer)
         try:
             changed = self._changed(reading, connection)
             if changed is not None:
@@ -149,6 +150,10 @@ class Attempt(Transaction):
         self._connection = connection
         if not self._streams:  # else they go on; what they give was compared, too
             self._end_reading()
+
+    def _lock(self, writer: Writer) -> Connection:
+        """The turn, and the lock."""
+        return writer.begin(self._what)
 
     def _changed(self, reading: _Noting, connection: Connection) -> str | None:
         """What has changed since the snapshot, in the write transaction on ``connection``; None where nothing has that was read."""

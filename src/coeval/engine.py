@@ -24,6 +24,7 @@ from .housekeeper import housekeeper
 from .sqlite import guard
 from .sqlite.functions import Function, Functions
 from .sqlite.readers import Retired
+from .sqlite.sizes import load_of, sizes
 from .sqlite.store import Store
 from .tiers.memory import MemoryTier
 from .unit import joined
@@ -158,7 +159,7 @@ class Engine:
         self.tier.clear()
 
     def statistics(self) -> Statistics:
-        counts, tier = self.events.counts, self.tier
+        counts, tier, store = self.events.counts, self.tier, self._store
         return Statistics(
             hits=tier.hits,
             revalidated=counts["revalidated"],
@@ -172,6 +173,9 @@ class Engine:
             verifications=counts["verified"],
             repairs=counts["repaired"],
             reopened=counts["reopened"],
+            checkpoints=counts["checkpoint"],
+            **vars(sizes(self.path, store)),
+            **vars(load_of(store)),
         )
 
     def look(self) -> None:

@@ -155,7 +155,8 @@ class Workers:
     def join(self, timeout: float) -> bool:
         """Wait for their end; False where some are left after ``timeout`` seconds."""
         end = time.monotonic() + timeout
-        return all([pool.join(max(0.0, end - time.monotonic())) for pool in self._pools])
+        ended = [pool.join(max(0.0, end - time.monotonic())) for pool in self._pools]
+        return all(ended)
 
     @property
     def count(self) -> int:

@@ -46,6 +46,7 @@ class Program(NamedTuple):
     virtual: int  #: how many virtual tables it opens
     elsewhere: bool  #: it opens a table of another database
     functions: frozenset[str]
+    opcodes: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def _program(connection: apsw.Connection, sql: str) -> Program | None:
         len({p4 for _, opcode, _, _, _, p4, *_ in listing if opcode == "VOpen"}),
         any(database != 0 for _, database in opened),
         frozenset(fold(str(p4).partition("(")[0]) for _, opcode, _, _, _, p4, *_ in listing if opcode in _CALLS),
+        frozenset(opcode for _, opcode, *_ in listing),
     )
 
 

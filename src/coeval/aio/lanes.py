@@ -1,0 +1,225 @@
+"""A transaction or snapshot of asyncio: the blocking unit, lent for one call at a time to a worker.
+
+The unit belongs to the task that opened it: calls in that task join it, on either face of the database, and child tasks never do. Each
+of its statements runs in a worker, which is told apart from strangers by its thread; short reads run on the loop's thread under
+the step budget. One call uses the connection at a time: a call that follows a cancelled one waits, in its worker, for that one's end.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import apsw
+
+from ..attempt import Attempt
+from ..errors import StoreError
+from ..pace import BUDGET
+from ..snapshot import Snapshot
+from ..transaction import Transaction
+from ..unit import Unit, current
+from ..workers import Pool
+from .brief import Deadline, hurry, relax
+from .jobs import Job, in_worker, settled, surely
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..rows import Row
+    from ..sqlite.connection import Connection
+    from ..sqlite.place import Turn
+    from ..sqlite.store import Store
+    from ..sqlite.writer import Writer
+
+T = TypeVar("T")
+
+
+class _Lent(Unit):
+    """A unit that a worker may use for the task that it belongs to."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._lane = Lane(self, engine)
+        self._thread = 0  # of the worker that uses it now
+
+    @property
+    def _mine(self) -> bool:
+        return self._thread == threading.get_ident() or super()._mine
+
+
+class LentTransaction(_Lent, Transaction):
+    """A transaction whose turn was waited for without a thread."""
+
+    def _start(self, store: Store, turn: Turn) -> None:
+        self._store, self._connection = store, store.writer.begin_held(turn)
+
+
+class LentSnapshot(_Lent, Snapshot):
+    """A snapshot."""
+
+
+class LentAttempt(_Lent, Attempt):
+    """What `write` gives to a coroutine function."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._turns: list[
+            Turn
+        ] = []  # the one that was waited for, until it is used; whoever takes it out answers for it
+
+    def _lock(self, writer: Writer) -> Connection:
+        try:
+            turn = self._turns.pop()
+        except IndexError:
+            return super()._lock(writer)
+        return writer.begin_held(turn)
+
+
+class Inline:
+    """How calls reach a blocking unit of the same task: in place."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives."""
+        return work()
+
+    async def join(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives."""
+        return work()
+
+    async def write(self, prepare: Callable[[], object], work: Callable[[], T]) -> T:  # noqa: ARG002 - as of Lane
+        """What ``work`` gives."""
+        return work()
+
+    async def read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
+        """Rows in the unit."""
+        rows: tuple[Row, ...] = self.unit._read(sql, params, limit)  # type: ignore[attr-defined]
+        return rows
+
+
+class Lane:
+    """How calls reach a lent unit."""
+
+    def __init__(self, unit: _Lent, engine: Engine) -> None:
+        self.unit = unit
+        self._engine = engine
+        self._busy = threading.Lock()
+
+    @property
+    def pool(self) -> Pool:
+        """The threads for it."""
+        return self._engine.workers.held
+
+    async def call(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+        """What ``work`` gives, in a worker. Cancelled, its statement is interrupted; a write takes its transaction with it then."""
+        return await in_worker(self.pool, lambda job: self._run(job, work), undo)
+
+    async def join(self, work: Callable[[], T]) -> T:
+        """As `call`, and calls on the blocking database in ``work`` belong to the unit."""
+
+        def within() -> T:
+            token = current.set(self.unit)
+            try:
+                return work()
+            finally:
+                current.reset(token)
+
+        return await self.call(within)
+
+    def _run(self, job: Job, work: Callable[[], T]) -> T:
+        with self._busy:
+            connection = self._connection()
+            if connection is not None:
+                job.hold(connection)
+            self.unit._thread = threading.get_ident()
+            try:
+                return work()
+            finally:
+                self.unit._thread = 0
+                if connection is not None:
+                    job.let_go()
+
+    async def end(self, work: Callable[[], T]) -> T:
+        """``work`` that ends the unit, in a worker, whatever becomes of the caller; nothing interrupts it."""
+
+        def last() -> T:
+            with self._busy:
+                return work()
+
+        return await surely(self.pool, last)
+
+    async def write(self, prepare: Callable[[], object], work: Callable[[], T]) -> T:
+        """``work`` after ``prepare``, which raises where it would be refused; both in workers, and the turn is waited for in between."""
+        unit = self.unit
+        if not isinstance(unit, LentAttempt) or unit._connection is not None or unit._reading is None:
+            return await self.call(work)
+        await self.call(prepare)
+        unit._turns.append(await take_turn(unit._store, unit._what))
+        try:
+            return await self.call(work)
+        finally:
+            with suppress(IndexError):  # it was used
+                unit._turns.pop()
+                unit._store.writer.finish()
+
+    async def read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
+        """Rows in the unit: on the loop's thread where that is short, else in a worker."""
+        unit: Any = self.unit
+        rows = self._briefly(unit, sql, params, limit)
+        return await self.call(lambda: unit._read(sql, params, limit)) if rows is None else rows
+
+    def _briefly(self, unit: Any, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...] | None:
+        connection = self._connection()
+        if connection is None or type(sql) is not str or getattr(unit, "_schema_changed", False):
+            return None
+        statements = unit._store.statements
+        if sql not in statements.pace.brief or statements.remembered(sql) is None or not self._busy.acquire(False):
+            return None
+        start = perf_counter()
+        deadline = Deadline(start + BUDGET)
+        try:
+            hurry(connection, deadline)
+            rows: tuple[Row, ...] = unit._read(sql, params, limit)
+        except apsw.ConnectionClosedError:  # its snapshot was ended, which the worker will hear
+            return None
+        except StoreError:
+            if not deadline.late:
+                raise
+            statements.pace.slow(sql)
+            return None
+        finally:
+            relax(connection, unit._store.readers.patience)
+            self._busy.release()
+        if perf_counter() - start > BUDGET:
+            statements.pace.slow(sql)
+        return rows
+
+    def _connection(self) -> Connection | None:
+        unit: Any = self.unit
+        reading = getattr(unit, "_reading", None)
+        connection = getattr(unit, "_connection", None)
+        if connection is None and reading is not None:
+            connection = reading.connection
+        return connection
+
+
+def lane_of(unit: Unit) -> Lane | Inline:
+    """How the calls of its task reach ``unit``."""
+    return unit._lane if isinstance(unit, _Lent) else Inline(unit)
+
+
+async def take_turn(store: Store, what: str) -> Turn:
+    """The turn to write, in order of arrival, waited for without a thread. Raises LockTimeoutError naming the holder."""
+    writer = store.writer
+    return await settled(
+        writer.gate.ask(what),
+        writer.timeout,
+        lambda: writer.gate.late(what, writer.timeout),
+        lambda _: writer.finish(),
+    )
