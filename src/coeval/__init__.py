@@ -11,11 +11,13 @@ The map, in the reader's order:
     database.py      the blocking face: open, query, execute, transaction, snapshot
     reads.py, writes.py, transaction.py, snapshot.py, unit.py, streams.py   what the calls do, and which unit a call belongs to
     rows.py, into.py, values.py    what comes out, and what goes in
+    loading.py, chunks.py, blob.py   in bulk, and in pieces
     engine.py        one open file in one process: shared, forked, replaced
     coherence/       policy: scopes, stamps, read sets, the decision of validity
     cache/           keys, entries, and the path of a read
     tiers/           places that keep entries
     sqlite/          the store: commit clock, triggers, connections, gate, guard
+    upkeep.py        check, checkpoint, statistics, vacuum, restore
     blocking.py      runs the flows for blocking callers
     config.py, errors.py, events.py   settings, failures, what happened
     cli/, demo/      the command, and its demonstration on real data
@@ -28,31 +30,53 @@ Ring: shell.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
+from .blob import Blob
 from .database import Database, open
 from .errors import Error
 from .events import Statistics
 from .explanation import Explanation
+from .loading import Loaded
 from .rows import Result, Row
 from .snapshot import Snapshot
 from .streams import RowStream
 from .transaction import Transaction
 from .uninstalling import uninstall
+from .upkeep import Check, Checkpoint
+
+if TYPE_CHECKING:
+    from .aio import AsyncDatabase, aopen
 
 __version__ = "0.1.0"
 
 logging.getLogger("coeval").addHandler(logging.NullHandler())  # quiet until the application says where logs go
 
 __all__ = [
+    "AsyncDatabase",
+    "Blob",
+    "Check",
+    "Checkpoint",
     "Database",
     "Error",
     "Explanation",
+    "Loaded",
     "Result",
     "Row",
     "RowStream",
     "Snapshot",
     "Statistics",
     "Transaction",
+    "aopen",
     "open",
     "uninstall",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The asyncio face, which brings asyncio along, when it is first asked for."""
+    if name in ("AsyncDatabase", "aopen"):
+        from . import aio
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-import apsw
-
 from .blob import Blob
 from .blocking import BlockingSource, read_at_once, read_past, run
 from .cache.entry import Entry
@@ -22,21 +20,21 @@ from .config import resolve
 from .direct import DirectWrites
 from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
-from .events import Statistics
 from .explanation import Explanation, explain
 from .loading import Loaded, load
 from .reads import Reads, adapted, request
 from .rows import Row
 from .snapshot import Snapshot
-from .sqlite.failures import translate
 from .sqlite.functions import Function
 from .streams import RowStream
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .aio import AsyncDatabase
     from .config import Arguments, Settings
     from .sqlite.store import Store
 
@@ -55,7 +53,7 @@ def open(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> Databas
     return Database(engine_for(name, resolved))
 
 
-class Database(Reads, DirectWrites):
+class Database(Reads, DirectWrites, Upkeep):
     """An open database. Every call is safe from any thread; after a fork it opens itself anew in the child.
 
     Calls inside a `transaction` or `snapshot` of the same context join it. Results are immutable and may be shared.
@@ -65,6 +63,7 @@ class Database(Reads, DirectWrites):
         """Use `coeval.open`."""
         self._closed = False
         self._engine = engine
+        self._aio: AsyncDatabase | None = None
         self._find = engine.find
         self._direct = engine.settings.cache is None  # no entry is looked for
 
@@ -233,28 +232,6 @@ class Database(Reads, DirectWrites):
         parameters = request("", params).parameters
         return self._using().using(lambda store: explain(store, sql, parameters))
 
-    def stats(self) -> Statistics:
-        """Counts since the file was opened in this process."""
-        return self._engine.statistics()
-
-    def vacuum(self) -> None:
-        """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""
-        self._alone("VACUUM", lambda connection: connection.execute("VACUUM"))
-
-    def restore(self, source: str | os.PathLike[str]) -> None:
-        """Replace the contents by those of the SQLite file ``source``, which is not changed.
-
-        On return they are durable and every later read sees them, in this and every other process; nothing cached before is served
-        unless it is true of them. Takes the turn. Raises OpenError, NotADatabaseError, DamagedError where ``source`` is unfit, before
-        anything is touched.
-        """
-        from .sqlite.restore import restore
-
-        path = os.fspath(source)
-        stamps = self._engine.settings.coherence == "stamps"
-        self._alone("restore", lambda connection: restore(connection, path, self._engine.path, stamps=stamps))
-        self._engine.forget()
-
     def create_function(
         self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False
     ) -> None:
@@ -268,6 +245,15 @@ class Database(Reads, DirectWrites):
     def listen(self, listener: Callable[[str, Mapping[str, Any]], object]) -> Callable[[], None]:
         """Call ``listener(name, facts)`` on every event of `coeval.events`; returns what ends that."""
         return self._engine.events.listen(listener)
+
+    @property
+    def aio(self) -> AsyncDatabase:
+        """The asyncio face of this database: the same names, the same engine; closing either closes both."""
+        if self._aio is None:
+            from .aio import AsyncDatabase
+
+            self._aio = AsyncDatabase(lambda: self, self.path, self.settings, self)
+        return self._aio
 
     @property
     def path(self) -> str:
@@ -307,24 +293,6 @@ class Database(Reads, DirectWrites):
         if self._closed:
             raise ClosedError(f"{self._engine.path} is closed", hint="Open it again with coeval.open.")
         return self._engine
-
-    def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
-        """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
-        if joined(self._engine) is not None:
-            raise ReentryError(
-                f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block."
-            )
-        store, connection = self._using().using(lambda store: (store, store.writer.alone(what)))
-        try:
-            try:
-                work(connection.raw)
-            finally:
-                store.writer.rollback()
-            if store.settings.coherence == "stamps":
-                Transaction(self._engine, "verify the triggers").alone(lambda own: store.verify_within(own._ready()))
-        except apsw.Error as error:
-            raise translate(error, store.path, what) from error
-        self._engine.events.tell("write")
 
 
 def _nothing(key: object) -> None:

@@ -2,8 +2,10 @@
 
 Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``miss`` (computed and offered to the cache), ``uncached``
 (read past the cache), ``refused`` (a result that could not be kept), ``write`` (a write transaction committed), ``verified`` (triggers
-looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked). Hits by the commit clock are counted,
-not told: telling would cost more than the hit.
+looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
+write-ahead log is in the file), ``pinned`` (a reader keeps the log from shrinking past its limit: ``pid``, ``age`` in seconds,
+``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew). Hits by
+the commit clock are counted, not told: telling would cost more than the hit.
 
 Ring: shell.
 """
@@ -61,7 +63,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Counts since the database was opened in this process; ``entries`` and ``bytes`` are of now."""
+    """Counts since the database was opened in this process; ``entries``, ``bytes``, ``queue`` and the sizes are of now."""
 
     hits: int  #: answered from memory while nobody had committed
     revalidated: int  #: answered from memory after comparing stamps
@@ -75,6 +77,22 @@ class Statistics:
     verifications: int  #: times the triggers were looked at
     repairs: int  #: triggers and stamps that had to be made or mended
     reopened: int
+    checkpoints: int = 0  #: that moved all of the write-ahead log into the file
+    file_size: int = 0  #: bytes of the database file now; those of its log are `wal_size`
+    page_size: int | None = None  #: None, as `pages` and `free_pages`, where every reader is in use, or the database is closed
+    pages: int | None = None
+    free_pages: int | None = None  #: of them, without contents: what `vacuum` would give back
+    wal_size: int = 0
+    wal_pages: int = 0  #: in use; the log's file stays as long as it once was
+    queue: int = 0  #: callers of this process that wait for the turn now
+    turns: int = 0  #: to write, since the file was last opened, as what follows; a batch is one
+    waited: float = 0.0  #: seconds that callers waited for their turns, together
+    held: float = 0.0  #: seconds that turns lasted, together
+    longest_wait: float = 0.0
+    longest_hold: float = 0.0
+    batches: int = 0  #: of more than one write
+    members: int = 0  #: writes in them
+    replays: int = 0  #: of them, made again because a neighbour had failed
 
     @property
     def hit_rate(self) -> float:

@@ -12,7 +12,6 @@ Ring: shell.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from contextlib import suppress
@@ -27,6 +26,7 @@ from .lock_owner import process_name
 from .optimizing import Optimizing
 from .pins import Pin, Pins
 from .readers import Retired
+from .sizes import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coeval")
 
-#: Seconds that RESTART and TRUNCATE wait, holding the turn, for readers that are about to leave; and how often they look.
-DRAIN, STEP = 0.005, 0.0003
+#: Seconds that RESTART and TRUNCATE wait, holding the turn, for readers that are about to leave (less where that has failed); between looks.
+DRAIN, STEP = 0.02, 0.0003
 
 #: Seconds that a commit waits, after it was made, for our thread to come to the processor, and how often in a row at the most.
-SLOW, LONGEST_SLOWED = 0.001, 50
+SLOW, LONGEST_SLOWED = 0.001, 500
 
 #: Seconds that a snapshot of ours may always last.
 GRACE = 1.0
@@ -116,7 +116,7 @@ class Checkpoints:
 
     def wal(self) -> Wal:
         """What the log holds now. Raises ValueError once the store is closed."""
-        size = _size(f"{self._store.path}-wal")
+        size = size_of(f"{self._store.path}-wal")
         frames = self._store.clock.frames()
         if frames is not None:
             return Wal(
@@ -139,6 +139,8 @@ class Checkpoints:
                     time.sleep(STEP)
                 else:
                     self._pages, self._moved = max(pages, 0), max(moved, 0)
+                    if pages == moved:
+                        self._tell("checkpoint")
                     return pages == moved
         finally:
             raw.set_busy_timeout(int(self._store.settings.timeout * 1000))
@@ -230,7 +232,7 @@ class Checkpoints:
         try:
             if self._plan(time.monotonic(), again=True).step is Step.NONE:  # another process was quicker
                 return True
-            return self.make(connection, step)
+            return self.make(connection, step, drain=DRAIN / (1 + self._times))
         finally:
             writer.rollback()
 
@@ -277,10 +279,3 @@ class Checkpoints:
         if now - self._told.get("failure", -AGAIN) >= AGAIN:
             self._told["failure"] = now
             log.warning("%s: a checkpoint failed, and is tried again: %s", self._store.path, error)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

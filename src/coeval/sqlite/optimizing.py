@@ -1,7 +1,7 @@
 """PRAGMA optimize, now and then: statistics of tables that have grown since they were last counted.
 
-Whether any has is looked at on a reader. Only then is the turn taken, because counting writes; and because it changes the schema, as SQLite
-counts that, the triggers are verified in the same transaction.
+Which have is asked on a reader; ours stay small. Only then is the turn taken, because counting writes; and because it changes the
+schema, as SQLite counts that, the triggers are verified in the same transaction.
 
 Ring: shell.
 """
@@ -27,9 +27,10 @@ log = logging.getLogger("coeval")
 #: Seconds after opening before the first time, so that short programs are spared; and between two times.
 FIRST, EVERY = 30.0, 4 * 3600.0
 
-#: All tables, not only those of this connection's own statements; count no more than some 2,000 rows of each index.
-_WHAT = 0x10012
-_ASK = _WHAT | 1  #: only say what would be done
+#: Say which tables should be counted, of all and not only those that this connection has read; but do not do it.
+_ASK = "PRAGMA optimize = 0x10003"
+#: Count no more than so many rows of each index.
+_LIMIT = "PRAGMA analysis_limit = 2000"
 
 
 class Optimizing:
@@ -63,12 +64,15 @@ class Optimizing:
         try:
             connection.raw.authorizer = None  # it keeps such PRAGMAs from users
             connection.raw.set_busy_timeout(0)
-            if not connection.raw.execute(f"PRAGMA optimize = {_ASK}").fetchall():
+            due = [sql for (sql,) in connection.raw.execute(_ASK).fetchall() if '."_coeval_' not in sql]
+            if not due:
                 return False
+            connection.raw.execute(_LIMIT).fetchall()
             store.writer.alone("PRAGMA optimize")
             try:
                 connection.raw.execute("BEGIN IMMEDIATE")
-                connection.raw.execute(f"PRAGMA optimize = {_WHAT}").fetchall()
+                for sql in due:
+                    connection.raw.execute(sql).fetchall()
                 store.verify_within(connection)
                 connection.raw.execute("COMMIT")
             finally:

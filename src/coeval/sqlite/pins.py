@@ -1,7 +1,7 @@
 """Who pins the WAL: the readers whose snapshots keep it from being moved into the file and started over.
 
-Of our own each says how long its snapshot has been open, and for which statement. Other processes are named by the locks that SQLite holds on
-the read marks of the -shm, asked of the kernel through descriptors that SQLite has open (law 8).
+Of our own each says how long its snapshot has been open, and for which statement. Other processes are named by the locks that SQLite
+holds on the read marks of the -shm, asked of the kernel through descriptors that SQLite has open (law 8).
 
 Ring: shell.
 """

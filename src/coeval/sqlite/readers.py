@@ -61,6 +61,13 @@ class Readers:
         else:
             self.give_back(connection)
 
+    def try_take(self) -> Connection | None:
+        """As `take`, where none has to be waited for; else None."""
+        with self._free:
+            if not self.idle and len(self._members) + self._opening >= self._most:
+                return None
+        return self.take()
+
     def hold(self) -> Connection:
         """As `take`, for a snapshot or an iterator, which may last; to be given back with `let_go`."""
         connection = self.take()

@@ -1,0 +1,168 @@
+"""Looking after the file: is it sound, how large is it, and what makes it smaller or another.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import apsw
+
+from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, SQLError
+from .events import Statistics
+from .sqlite.checkpoint_policy import Step
+from .sqlite.failures import translate
+from .transaction import Transaction
+from .unit import joined
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .sqlite.store import Store
+
+#: Findings of each kind that `Upkeep.check` gives at the most (law 10).
+MOST_FINDINGS = 100
+
+
+class BrokenKey(NamedTuple):
+    """A row that refers to one that is not there."""
+
+    table: str
+    rowid: int | None  #: None in a table without rowids
+    parent: str  #: the table that lacks the row
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found, at the most a hundred of each kind."""
+
+    problems: tuple[str, ...]  #: of the file's structure, in SQLite's words
+    foreign_keys: tuple[BrokenKey, ...]  #: rows that break one
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing was found."""
+        return not self.problems and not self.foreign_keys
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `checkpoint` did."""
+
+    pages: int  #: in the write-ahead log before
+    moved: int  #: of them, in the file now
+    complete: bool  #: all of them; where it was to be truncated, it was
+
+
+class Upkeep:
+    """The calls that look after the file."""
+
+    _engine: Engine
+
+    def _using(self) -> Engine:
+        raise NotImplementedError  # pragma: no cover
+
+    def stats(self) -> Statistics:
+        """Counts since the file was opened in this process, and its sizes now. Cheap: nothing is scanned and nobody waited for."""
+        return self._engine.statistics()
+
+    def check(self, *, quick: bool = False) -> Check:
+        """Look whether the file is sound and every foreign key leads to a row, as of one moment; what is wrong.
+
+        It reads the whole file, on a reader, while others go on; ``quick`` leaves out whether indexes match their tables. Like any
+        snapshot it is ended past `wal_limit`, by SnapshotEndedError. Raises PoolTimeoutError, StorageError, ClosedError; damage is
+        a finding and not an error.
+        """
+        return self._using().using(lambda store: _check(store, "quick_check" if quick else "integrity_check"))
+
+    def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+        """Move the write-ahead log into the file now, as far as readers let it; ``truncate``: and shorten it to nothing.
+
+        Coeval does this by itself, in the background: call it before the file is copied by other means, or measured. Takes the
+        turn, so that no write of ours meets it, and never waits for a reader longer than some milliseconds: ``complete`` says
+        whether all was moved. What is moved is durable on return. Raises LockTimeoutError where the turn does not come in time,
+        ReentryError inside a transaction or snapshot, NotWritableError, DiskFullError, StorageError, and ConfigError for
+        ``truncate`` where ``checkpoint="litestream"`` leaves that to Litestream.
+        """
+        if truncate and self._engine.settings.checkpoint == "litestream":
+            raise ConfigError(
+                "The write-ahead log is Litestream's to truncate, and it would have to copy the whole database again",
+                hint='Let Litestream do it, or open the file without checkpoint="litestream".',
+            )
+        self._refuse_in_unit("checkpoint")
+        return self._using().using(lambda store: _checkpoint(store, Step.TRUNCATE if truncate else Step.PASSIVE))
+
+    def vacuum(self) -> None:
+        """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""
+        self._alone("VACUUM", lambda connection: connection.execute("VACUUM"))
+
+    def restore(self, source: str | os.PathLike[str]) -> None:
+        """Replace the contents by those of the SQLite file ``source``, which is not changed.
+
+        On return they are durable and every later read sees them, in this and every other process; nothing cached before is served
+        unless it is true of them. Takes the turn. Raises OpenError, NotADatabaseError, DamagedError where ``source`` is unfit, before
+        anything is touched.
+        """
+        from .sqlite.restore import restore
+
+        path = os.fspath(source)
+        stamps = self._engine.settings.coherence == "stamps"
+        self._alone("restore", lambda connection: restore(connection, path, self._engine.path, stamps=stamps))
+        self._engine.forget()
+
+    def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
+        """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
+        self._refuse_in_unit(what)
+        store, connection = self._using().using(lambda store: (store, store.writer.alone(what)))
+        try:
+            try:
+                work(connection.raw)
+            finally:
+                store.writer.rollback()
+            if store.settings.coherence == "stamps":
+                Transaction(self._engine, "verify the triggers").alone(lambda own: store.verify_within(own._ready()))
+        except apsw.Error as error:
+            raise translate(error, store.path, what) from error
+        self._engine.events.tell("write")
+
+    def _refuse_in_unit(self, what: str) -> None:
+        if joined(self._engine) is not None:
+            raise ReentryError(
+                f"{what} inside a transaction or snapshot would wait for it", hint="Call it after the block."
+            )
+
+
+def _check(store: Store, pragma: str) -> Check:
+    connection = store.readers.hold()
+    problems: list[str] = []
+    keys: list[BrokenKey] = []
+    try:
+        connection.run("BEGIN")
+        try:
+            found = connection.rows(f"PRAGMA {pragma}({MOST_FINDINGS})", ())
+            problems += (line for (line,) in found if line != "ok")
+            keys += (BrokenKey(*row[:3]) for row in connection.rows("PRAGMA foreign_key_check", (), MOST_FINDINGS))
+        except (DamagedError, NotADatabaseError, SQLError) as error:  # too much to go on, or a foreign key that is none
+            problems.append(error.message)
+        if connection.raw.in_transaction:
+            connection.run("COMMIT")
+    finally:
+        store.readers.let_go(connection)
+    return Check(tuple(problems), tuple(keys))
+
+
+def _checkpoint(store: Store, step: Step) -> Checkpoint:
+    connection = store.writer.alone("checkpoint", first=True)
+    try:
+        before = store.checkpoints.wal()
+        try:
+            complete = store.checkpoints.make(connection, step)
+        except apsw.Error as error:
+            raise translate(error, store.path, "checkpoint") from error
+        after = store.checkpoints.wal()
+    finally:
+        store.writer.rollback()
+    return Checkpoint(before.pages, before.pages if complete else min(after.moved, before.pages), complete)
