@@ -21,6 +21,7 @@ from .values import all_plain
 from .writes import Writes
 
 if TYPE_CHECKING:
+    from .changesets import Applied, Conflict
     from .engine import Engine
     from .sqlite.connection import Parameters
     from .sqlite.store import Store
@@ -101,6 +102,17 @@ class DirectWrites(Writes):
     def _write_script(self, sql: str) -> None:
         check_text(sql)
         self._settle(sql, lambda transaction: transaction._write_script(sql))
+
+    def apply(self, changeset: bytes, *, conflict: Conflict = "abort") -> Applied:
+        """Make the changes of a changeset, which a `record` of another copy of the data gave; in one transaction, or in the one around it.
+
+        ``conflict`` says what becomes of a change that does not fit the rows here: "abort" raises ConstraintError, and nothing is applied;
+        "omit" leaves it out; "replace" makes it prevail where that can be. Durable on return outside a transaction; every later read
+        sees it. Raises ParameterError, StoreError and its kinds.
+        """
+        from .changesets import apply
+
+        return self._settle("apply a changeset", lambda transaction: apply(transaction, changeset, conflict))
 
     def write(self, function: Callable[[Transaction], T], retry: int = 3) -> T:
         """Run ``function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .cache.lookup import Request
+    from .changesets import Recording
     from .engine import Engine
     from .sqlite.connection import Connection, Parameters
 
@@ -98,6 +99,15 @@ class Transaction(Unit, Reads, Writes):
             raise
         writer.commit()
         self._engine.events.tell("write")
+
+    def record(self, *tables: str) -> Recording:
+        """The changes that its ``with`` block makes, in this transaction, to ``tables`` (none: all), for `Database.apply` elsewhere.
+
+        Tables without a PRIMARY KEY are not recorded; ours never are.
+        """
+        from .changesets import Recording
+
+        return Recording(self, tables)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
