@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+import apsw
 
 sys.path.insert(0, str(Path(__file__).parent))
 import _children
@@ -290,14 +291,13 @@ def facts(measured: Measured, delays: dict[str, Delays]) -> dict[str, Any]:
 
 
 def fill(path: Path) -> None:
-    with coeval.open(path) as db:
-        db.script(
-            "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL, kind INTEGER NOT NULL) STRICT"
-        )
-        rows = ((i, f"item {i}", i / 4, i % 97) for i in range(1, ROWS + 1))
-        db.executemany("INSERT INTO item VALUES (?, ?, ?, ?)", rows)
-    with sqlite3.connect(path) as connection:  # all of it into the file that is copied
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL, kind INTEGER NOT NULL) STRICT"
+    )
+    rows = ((i, f"item {i}", i / 4, i % 97) for i in range(1, ROWS + 1))
+    with connection:
+        connection.executemany("INSERT INTO item VALUES (?, ?, ?, ?)", rows)
     connection.close()
 
 
