@@ -125,11 +125,7 @@ class DirectWrites(Writes):
         Inside a transaction of the same context it is a savepoint of that. Raises SerializationError after the last try,
         LockTimeoutError, and what ``function`` raises.
         """
-        if not callable(function) or type(retry) is not int or retry < 0:
-            raise ParameterError(
-                f"write takes a function of one argument and a number of tries, not {function!r}, {retry!r}",
-                hint="Write db.write(lambda tx: ..., retry=3).",
-            )
+        check_attempts(function, retry)
         unit = joined(self._engine)
         if isinstance(unit, Transaction):
             with Savepoint(unit):
@@ -145,6 +141,15 @@ class DirectWrites(Writes):
                 retry -= 1
             except Retired:  # the file was replaced meanwhile: nothing was written
                 continue
+
+
+def check_attempts(function: object, retry: object) -> None:
+    """Raise where `write` was called with something else than it takes."""
+    if not callable(function) or type(retry) is not int or retry < 0:
+        raise ParameterError(
+            f"write takes a function of one argument and a number of tries, not {function!r}, {retry!r}",
+            hint="Write db.write(lambda tx: ..., retry=3).",
+        )
 
 
 def _not_awaitable(result: T) -> T:
