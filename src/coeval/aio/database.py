@@ -33,7 +33,7 @@ from .direct import AsyncDirectWrites
 from .jobs import Held, Job, in_worker, settled
 from .lanes import Inline, Lane, lane_of
 from .reads import AsyncReads
-from .streams import AsyncRowStream
+from .streams import AsyncRowStream, rows_of, rows_within
 from .units import AsyncSavepoint, AsyncSnapshot, AsyncTransaction, JoinedReads, opened
 from .upkeep import AsyncUpkeep
 
@@ -146,8 +146,8 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
     def _stream(self, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
         unit = joined(self._engine) if self._engine is not None else None
         if unit is not None:
-            return AsyncRowStream.within(lane_of(unit), sql, params)
-        return AsyncRowStream.of(self._opened, sql, params)
+            return rows_within(lane_of(unit), sql, params)
+        return rows_of(self._opened, sql, params)
 
     # -- units ----------------------------------------------------------------------------------------------------------
 

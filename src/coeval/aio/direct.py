@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..direct import check_attempts
 from ..errors import ParameterError, SerializationError
 from ..rows import Result, Row
 from ..sqlite.readers import Retired
@@ -21,6 +22,7 @@ from .units import AsyncAttempt, AsyncSavepoint, begin, opened, replace
 from .writes import AsyncWrites
 
 if TYPE_CHECKING:
+    from ..changesets import Applied, Conflict
     from ..engine import Engine
     from ..sqlite.connection import Parameters
     from ..sqlite.statement import Statement
@@ -97,7 +99,7 @@ class AsyncDirectWrites(AsyncWrites):
         unit: Any = joined(engine)
         if isinstance(unit, Transaction):
             return await lane_of(unit).write(lambda: None, lambda: unit._write_script(sql))
-        return await self._alone(engine, sql, lambda own: None, lambda own: own._write_script(sql))  # noqa: ARG005
+        return await self._alone(engine, sql, lambda _: None, lambda own: own._write_script(sql))
 
     async def _worker(self, call: Callable[[], T]) -> T:
         engine = await self._opened()
@@ -145,6 +147,20 @@ class AsyncDirectWrites(AsyncWrites):
 
         return await surely(engine.workers.held, whole)
 
+    async def apply(self, changeset: bytes, *, conflict: Conflict = "abort") -> Applied:
+        """Make the changes of a changeset, as `Database.apply`, in one transaction or in the one around it."""
+        from ..changesets import apply
+
+        engine = await self._opened()
+        unit = joined(engine)
+        if isinstance(unit, Transaction):
+            return await lane_of(unit).write(
+                lambda: None, lambda: unit._whole(lambda: apply(unit, changeset, conflict))
+            )
+        return await self._alone(
+            engine, "apply a changeset", lambda _: None, lambda own: apply(own, changeset, conflict)
+        )
+
     async def write(self, function: Callable[[Any], Awaitable[T]], retry: int = 3) -> T:
         """Run ``await function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.
 
@@ -157,11 +173,7 @@ class AsyncDirectWrites(AsyncWrites):
         Inside a transaction of the same task it is a savepoint of that. Raises SerializationError after the last try,
         LockTimeoutError, and what ``function`` raises.
         """
-        if not callable(function) or type(retry) is not int or retry < 0:  # type: ignore[redundant-expr]
-            raise ParameterError(
-                f"write takes a coroutine function of one argument and a number of tries, not {function!r}, {retry!r}",
-                hint="Write `async def change(tx): ...` and `await db.write(change, retry=3)`.",
-            )
+        check_attempts(function, retry)
         engine = await self._opened()
         unit = joined(engine)
         if isinstance(unit, Transaction):

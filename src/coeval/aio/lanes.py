@@ -93,6 +93,10 @@ class Inline:
         """What ``work`` gives."""
         return work()
 
+    async def end(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives."""
+        return work()
+
     async def write(self, prepare: Callable[[], object], work: Callable[[], T]) -> T:  # noqa: ARG002 - as of Lane
         """What ``work`` gives."""
         return work()

@@ -51,16 +51,6 @@ class AsyncRowStream(Generic[T]):
         self._cut = False
         self._make: Callable[[Any], Any] | None = None
 
-    @classmethod
-    def of(cls, engine: Callable[[], Awaitable[Engine]], sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
-        """The rows of ``sql``, on a reader of its own."""
-        return _made(_Own(engine, sql, params))
-
-    @classmethod
-    def within(cls, lane: Lane | Inline, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
-        """The rows of ``sql`` in a unit, with which it ends."""
-        return _made(_Within(lane, sql, params))
-
     def _each(self, make: Callable[[Any], U]) -> AsyncRowStream[U]:
         """This iterator, giving ``make(row)`` for each row from now on."""
         self._make = make
@@ -111,7 +101,15 @@ class AsyncRowStream(Generic[T]):
         await self.close()
 
 
-def _made(source: _Own | _Within) -> AsyncRowStream[Row]:
+def rows_of(engine: Callable[[], Awaitable[Engine]], sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
+    """The rows of ``sql``, on a reader of its own."""
+    source = _Own(engine, sql, params)
+    return AsyncRowStream(source.take, source.end)
+
+
+def rows_within(lane: Lane | Inline, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
+    """The rows of ``sql`` in a unit, with which it ends."""
+    source = _Within(lane, sql, params)
     return AsyncRowStream(source.take, source.end)
 
 

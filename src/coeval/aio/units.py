@@ -14,7 +14,8 @@ from ..transaction import Savepoint, Transaction
 from .jobs import in_worker
 from .lanes import Inline, Lane, LentAttempt, LentSnapshot, LentTransaction, take_turn
 from .reads import AsyncReads
-from .streams import AsyncRowStream
+from .recording import AsyncRecording
+from .streams import AsyncRowStream, rows_within
 from .writes import AsyncWrites
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class _Unit(AsyncReads):
         return await self._lane.read(sql, params, limit)
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
-        return AsyncRowStream.within(self._lane, sql, params)
+        return rows_within(self._lane, sql, params)
 
 
 class _WritingUnit(_Unit, AsyncWrites):
@@ -62,6 +63,13 @@ class _WritingUnit(_Unit, AsyncWrites):
 
     async def _worker(self, call: Callable[[], T]) -> T:
         return await self._lane.call(call)
+
+    def record(self, *tables: str) -> AsyncRecording:
+        """The changes that its ``async with`` block makes, in this transaction, to ``tables`` (none: all), for `apply` elsewhere.
+
+        Tables without a PRIMARY KEY are not recorded; ours never are.
+        """
+        return AsyncRecording(self._lane, tables)
 
 
 class AsyncTransaction(_WritingUnit):

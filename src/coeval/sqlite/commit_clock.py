@@ -104,6 +104,7 @@ class VersionClock:
 
     def __init__(self, connection: apsw.Connection) -> None:
         """Takes ``connection`` over."""
+        connection.set_busy_timeout(0)  # a clock that is locked proves nothing, and nobody waits for it
         self._connection = connection
         self._lock = threading.Lock()
         self._name = os.urandom(8)  # the number is comparable on this connection alone
