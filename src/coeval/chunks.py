@@ -36,13 +36,13 @@ def chunks(rows: Iterator[Any], columns: tuple[str, ...], size: int, together: i
 
     Raises ParameterError that names the row and column.
     """
-    place, more = 1, True
+    place, more, check = 1, True, Check(columns)
     while more:
         first, statements = place, []
         while more and place - first < size:
             block = list(islice(rows, min(together, size - (place - first))))
             if block:
-                statements.append(ready(tuple(chain.from_iterable(take(block, place))), columns, place))
+                statements.append(check(tuple(chain.from_iterable(take(block, place))), place))
                 place += len(block)
             else:
                 more = False
@@ -99,12 +99,30 @@ def by_name(keys: tuple[str, ...], *, exact: bool) -> Take:
     return take
 
 
-def ready(values: Values, columns: tuple[str, ...], first: int) -> Values:
-    """``values`` of whole rows from row ``first`` on, as SQLite stores them."""
-    kinds = set(map(type, values))
-    if kinds <= _PLAIN and not (float in kinds and [value for value in values if value != value]):  # noqa: PLR0124
-        return values
-    return adapted(values, columns, first)
+class Check:
+    """Looks at values before they go in. Most rows are alike, so the types of the last ones are compared with first."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._usual: list[type] = []  #: types of the values of some rows that were all alike
+        self._floats: list[int] = []  #: which of their columns can have NaN
+
+    def __call__(self, values: Values, first: int) -> Values:
+        """``values`` of whole rows from row ``first`` on, as SQLite stores them. Raises ParameterError that names row and column."""
+        width, kinds = len(self._columns), list(map(type, values))
+        if kinds == self._usual:
+            sums = [sum(values[place::width]) for place in self._floats]
+            fit = sums == [total for total in sums if total == total] or not _nan(values)  # noqa: PLR0124
+        else:
+            fit = _PLAIN.issuperset(kinds) and not (float in kinds and _nan(values))
+            row = kinds[:width]
+            if kinds == row * (len(kinds) // width) and fit:
+                self._usual, self._floats = kinds, [place for place, kind in enumerate(row) if kind is float]
+        return values if fit else adapted(values, self._columns, first)
+
+
+def _nan(values: Values) -> bool:
+    return bool([value for value in values if value != value])  # noqa: PLR0124 - NaN, of plain values
 
 
 def adapted(values: Values, columns: tuple[str, ...], first: int) -> Values:
