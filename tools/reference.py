@@ -22,8 +22,8 @@ from coeval.config import Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
-FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot)
-RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Statistics, coeval.Explanation)
+FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot, coeval.Blob)
+RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Loaded, coeval.Statistics, coeval.Explanation)
 
 
 def written() -> str:
