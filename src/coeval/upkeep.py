@@ -141,14 +141,12 @@ def _check(store: Store, pragma: str) -> Check:
     keys: list[BrokenKey] = []
     try:
         connection.run("BEGIN")
-        try:
-            found = connection.rows(f"PRAGMA {pragma}({MOST_FINDINGS})", ())
-            problems += (line for (line,) in found if line != "ok")
-            keys += (BrokenKey(*row[:3]) for row in connection.rows("PRAGMA foreign_key_check", (), MOST_FINDINGS))
-        except (DamagedError, NotADatabaseError, SQLError) as error:  # too much to go on, or a foreign key that is none
-            problems.append(error.message)
-        if connection.raw.in_transaction:
-            connection.run("COMMIT")
+        found = connection.rows(f"PRAGMA {pragma}({MOST_FINDINGS})", ())
+        problems += (line for (line,) in found if line != "ok")
+        keys += (BrokenKey(*row[:3]) for row in connection.rows("PRAGMA foreign_key_check", (), MOST_FINDINGS))
+        connection.run("COMMIT")
+    except (DamagedError, NotADatabaseError, SQLError) as error:  # too much to go on, or a foreign key that is none
+        problems.append(error.message)
     finally:
         store.readers.let_go(connection)
     return Check(tuple(problems), tuple(keys))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("coeval")
 
-#: Seconds that RESTART and TRUNCATE wait, holding the turn, for readers that are about to leave (less where that has failed); between looks.
+#: Seconds that RESTART and TRUNCATE wait, having the turn, for readers that are about to leave (less where that failed); between looks.
 DRAIN, STEP = 0.02, 0.0003
 
 #: Seconds that a commit waits, after it was made, for our thread to come to the processor, and how often in a row at the most.

@@ -110,15 +110,14 @@ class Connection:
         self.uses = 0  #: statements that read rows, so far
         self.statement = ""  #: the last of them
         self.held: list[float] = []  #: since when a snapshot is held on it: see `Readers.hold`
-        self.ended: float | None = None  #: the age at which its snapshot was ended, because the WAL could not shrink
+        self.ended: tuple[float, str] | None = None  #: age and statement of its snapshot when that was ended
 
     def close(self) -> None:
         """Close it; an unfinished statement is ended."""
         self.raw.close(True)
 
-    def end(self, age: float) -> bool:
-        """Take it from the thread that uses it: its statement is interrupted, its next use raises SnapshotEndedError. False: call again."""
-        self.ended = age
+    def end(self) -> bool:
+        """Close it, which is `ended`, whoever uses it: a statement is interrupted, and raises SnapshotEndedError. False: call again."""
         try:
             self.raw.interrupt()
             self.raw.close(True)
@@ -132,9 +131,10 @@ class Connection:
         """Our error for ``error``, to be raised ``from`` it."""
         if self.ended is None or not isinstance(error, _ENDINGS):
             return translate(error, self.path, sql)
+        age, statement = self.ended
         return SnapshotEndedError(
-            f"The snapshot of {shorten(self.statement, 80) or 'this reader'} was ended after {self.ended:.1f} s: the WAL of "
-            f"{self.path} had grown past its limit, and could not shrink while it was open",
+            f"The snapshot of {shorten(statement, 80) or 'this reader'} was ended after {age:.1f} s: the WAL of {self.path} had "
+            "grown past its limit, and could not shrink while it was open",
             hint="Read to the end sooner, or in parts, or raise `wal_limit`.",
         )
 

@@ -64,7 +64,11 @@ class Optimizing:
         try:
             connection.raw.authorizer = None  # it keeps such PRAGMAs from users
             connection.raw.set_busy_timeout(0)
-            due = [sql for (sql,) in connection.raw.execute(_ASK).fetchall() if '."_coeval_' not in sql]
+            due = [
+                sql
+                for (sql,) in connection.raw.execute(_ASK).fetchall()
+                if isinstance(sql, str) and '."_coeval_' not in sql
+            ]
             if not due:
                 return False
             connection.raw.execute(_LIMIT).fetchall()

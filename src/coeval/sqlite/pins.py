@@ -73,7 +73,7 @@ class Pins:
         # end, `_acquit` takes that back.
         new = connection not in self._interrupted
         self._interrupted[connection] = uses
-        connection.ended = pin.age
+        connection.ended = pin.age, connection.statement
         with suppress(apsw.ConnectionClosedError):
             connection.raw.interrupt()
         return new

@@ -91,7 +91,7 @@ class Readers:
         """``connection`` is not fit for use any more."""
         if connection.ended is None:
             connection.close()
-        elif not connection.end(connection.ended):
+        elif not connection.end():
             return  # another thread is just closing it, or in it
         with self._free:
             self._members.discard(connection)
@@ -116,7 +116,7 @@ class Readers:
         if age < least:
             connection.held.append(since)
             return False
-        connection.ended = age
+        connection.ended = age, connection.statement
         self.discard(connection)
         return True
 
