@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from . import constants
 from .adapters import (
     Binary,
     Date,
@@ -60,6 +61,45 @@ from .row import Row
 if TYPE_CHECKING:
     version: str
     version_info: tuple[int, int, int]
+
+__all__ = [
+    "Binary",
+    "Blob",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "PrepareProtocol",
+    "ProgrammingError",
+    "Row",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "adapt",
+    "adapters",
+    "apilevel",
+    "complete_statement",
+    "connect",
+    "converters",
+    "enable_callback_tracebacks",
+    "paramstyle",
+    "register_adapter",
+    "register_converter",
+    "sqlite_version",
+    "sqlite_version_info",
+    "threadsafety",
+]
+__all__ += constants.__all__
 
 apilevel = "2.0"
 paramstyle = "qmark"

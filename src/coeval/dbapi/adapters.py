@@ -5,7 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import sys
 import threading
@@ -15,13 +15,14 @@ from typing import Any
 
 import apsw
 
-from .errors import ProgrammingError, deprecated
+from .deprecated import deprecated
+from .errors import ProgrammingError
 from .plan import Plan
 
 Binary = memoryview
-Date = datetime.date
-Time = datetime.time
-Timestamp = datetime.datetime
+Date = dt.date
+Time = dt.time
+Timestamp = dt.datetime
 
 
 class PrepareProtocol:
@@ -38,17 +39,17 @@ _plain: set[type] = {int, float, str, bytes, bytearray, type(None), bool}
 _MISSING: Any = object()
 
 
-def DateFromTicks(ticks: float) -> datetime.date:  # noqa: N802 - PEP 249's name
+def DateFromTicks(ticks: float) -> dt.date:  # noqa: N802 - PEP 249's name
     """The local date of ``ticks`` seconds since 1970."""
     return Date(*time.localtime(ticks)[:3])
 
 
-def TimeFromTicks(ticks: float) -> datetime.time:  # noqa: N802 - PEP 249's name
+def TimeFromTicks(ticks: float) -> dt.time:  # noqa: N802 - PEP 249's name
     """The local time of day of ``ticks`` seconds since 1970."""
     return Time(*time.localtime(ticks)[3:6])
 
 
-def TimestampFromTicks(ticks: float) -> datetime.datetime:  # noqa: N802 - PEP 249's name
+def TimestampFromTicks(ticks: float) -> dt.datetime:  # noqa: N802 - PEP 249's name
     """The local date and time of ``ticks`` seconds since 1970."""
     return Timestamp(*time.localtime(ticks)[:6])
 
@@ -65,7 +66,10 @@ def register_converter(typename: str, converter: Callable[[bytes], Any], /) -> N
 
 
 def adapt(obj: Any, proto: Any = PrepareProtocol, alt: Any = _MISSING, /) -> Any:
-    """What stands for ``obj`` under ``proto``: by a registered adapter, ``__adapt__`` or ``__conform__``; else ``alt``, or ProgrammingError."""
+    """What stands for ``obj`` under ``proto``: by a registered adapter, ``__adapt__`` or ``__conform__``; else ``alt``.
+
+    Raises ProgrammingError where nothing does and no ``alt`` is given.
+    """
     adapter = adapters.get((type(obj), proto))
     if adapter is not None:
         return adapter(obj)
@@ -93,15 +97,17 @@ def bind(plan: Plan, parameters: Any) -> tuple[Any, ...]:
         raise ProgrammingError("parameters are of unsupported type")
     for value in values:
         if type(value) not in _plain:
-            return tuple(_bindable(plan, each, place, parameters) for place, each in enumerate(values, 1))
+            # An adapter may change the list that the values are in, and then what is there is bound, or IndexError raised.
+            given = parameters if type(parameters) is list else values
+            return tuple([_bindable(plan, given[place], place, parameters) for place in range(plan.places)])
     return values
 
 
 def _by_position(plan: Plan, parameters: Any) -> tuple[Any, ...]:
     count = len(parameters)
-    if count != plan.count:
+    if count != plan.places:
         raise ProgrammingError(
-            f"Incorrect number of bindings supplied. The current statement uses {plan.count}, and there are {count} supplied."
+            f"Incorrect number of bindings supplied. The current statement uses {plan.places}, and there are {count} supplied."
         )
     if sys.version_info >= (3, 12) and plan.named:
         for number, name in enumerate(plan.names, 1):
@@ -138,8 +144,8 @@ def _bindable(plan: Plan, value: Any, number: int, parameters: Any) -> Any:
     try:
         return contiguous(value)
     except TypeError:
-        name = plan.names[number - 1] if isinstance(parameters, dict) else None
-        place = f"':{name}'" if name else str(number)
+        name = plan.names[number] if isinstance(parameters, dict) else None
+        place = f"':{name}'" if name else str(number + 1)
         raise ProgrammingError(
             f"Error binding parameter {place}: type '{type(value).__name__}' is not supported"
         ) from None
@@ -185,32 +191,32 @@ def _deprecated(what: str) -> None:
         )
 
 
-def _adapt_date(value: datetime.date) -> str:
+def _adapt_date(value: dt.date) -> str:
     _deprecated("date adapter")
     return value.isoformat()
 
 
-def _adapt_datetime(value: datetime.datetime) -> str:
+def _adapt_datetime(value: dt.datetime) -> str:
     _deprecated("datetime adapter")
     return value.isoformat(" ")
 
 
-def _convert_date(value: bytes) -> datetime.date:
+def _convert_date(value: bytes) -> dt.date:
     _deprecated("date converter")
-    return datetime.date(*map(int, value.split(b"-")))
+    return dt.date(*map(int, value.split(b"-")))
 
 
-def _convert_timestamp(value: bytes) -> datetime.datetime:
+def _convert_timestamp(value: bytes) -> dt.datetime:
     """Without a zone: what follows the time is passed over, as the standard module does."""
     _deprecated("timestamp converter")
     day, clock = value.split(b" ")
     seconds, _, fraction = clock.partition(b".")
     hour, minute, second = map(int, seconds.split(b":"))
     year, month, date = map(int, day.split(b"-"))
-    return datetime.datetime(year, month, date, hour, minute, second, int(f"{fraction.decode():0<6.6}"))  # noqa: DTZ001
+    return dt.datetime(year, month, date, hour, minute, second, int(f"{fraction.decode():0<6.6}"))  # noqa: DTZ001
 
 
-register_adapter(datetime.date, _adapt_date)
-register_adapter(datetime.datetime, _adapt_datetime)
+register_adapter(dt.date, _adapt_date)
+register_adapter(dt.datetime, _adapt_datetime)
 register_converter("date", _convert_date)
 register_converter("timestamp", _convert_timestamp)

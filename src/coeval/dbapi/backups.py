@@ -8,6 +8,8 @@ Ring: shell.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -41,41 +43,45 @@ def copy(source: Connection, target: Connection, pages: int, progress: Progress,
             raise target._error(error) from error
 
 
-def _steps(source: Connection, target: apsw.Connection, pages: int, progress: Progress, name: str, sleep: float) -> None:
+def _steps(
+    source: Connection, target: apsw.Connection, pages: int, progress: Progress, name: str, sleep: float
+) -> None:
     with target.backup("main", source._live().raw, name) as backup:
-        while not backup.done:
-            status = apsw.SQLITE_OK
+        done = False
+        while not done:
+            status: int = apsw.SQLITE_OK
             try:
-                backup.step(pages)
+                done = backup.step(pages)
             except _WAITING as error:
-                status = error.result
+                status = errors.result_of(error) & 0xFF
             if progress is not None:
-                progress(apsw.SQLITE_DONE if backup.done else status, backup.remaining, backup.page_count)
-            if status != apsw.SQLITE_OK:
+                progress(apsw.SQLITE_DONE if done else status, backup.remaining, backup.page_count)
+            if status in {apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED}:
                 time.sleep(sleep)
 
 
 def _into_file(source: Connection, handle: Handle, pages: int, progress: Progress, name: str, sleep: float) -> None:
     assert handle.engine is not None
-    prepared = apsw.Connection("")
-    try:
-        _steps(source, prepared, pages, progress, name, sleep)
-        prepared.execute("PRAGMA journal_mode = DELETE").fetchall()
-        size = handle.raw.execute("PRAGMA page_size").get
-        if prepared.execute("PRAGMA page_size").get != size:
-            prepared.execute(f"PRAGMA page_size = {size}")
-            prepared.execute("VACUUM")  # pages in WAL mode keep their size, so the copy takes the target's
-        if handle.engine.settings.coherence == "stamps":
-            prepared.execute("BEGIN IMMEDIATE")
-            verify(prepared)
-            prepared.execute("UPDATE _coeval_schema SET stamp = random()")
-            prepared.execute("COMMIT")
-        handle.enter("backup")
-        with handle.raw.backup("main", prepared, "main") as backup:
-            backup.step(-1)
-    except Error as error:
-        raise errors.made(errors.OperationalError, str(error), apsw.SQLITE_ERROR) from error
-    finally:
-        handle.settle()
-        prepared.close()
+    with tempfile.TemporaryDirectory(prefix=".coeval-backup-", dir=os.path.dirname(handle.engine.path)) as aside:
+        prepared = apsw.Connection(os.path.join(aside, "prepared.db"))
+        try:
+            _steps(source, prepared, pages, progress, name, sleep)
+            prepared.execute("PRAGMA journal_mode = DELETE").fetchall()
+            size = handle.raw.execute("PRAGMA page_size").get
+            if prepared.execute("PRAGMA page_size").get != size:
+                prepared.execute(f"PRAGMA page_size = {size}")
+                prepared.execute("VACUUM")  # pages in WAL mode keep their size, so the copy takes the target's
+            if handle.engine.settings.coherence == "stamps":
+                prepared.execute("BEGIN IMMEDIATE")
+                verify(prepared)
+                prepared.execute("UPDATE _coeval_schema SET stamp = random()")
+                prepared.execute("COMMIT")
+            handle.enter("backup")
+            with handle.raw.backup("main", prepared, "main") as backup:
+                backup.step(-1)
+        except Error as error:
+            raise errors.made(errors.OperationalError, str(error), apsw.SQLITE_ERROR) from error
+        finally:
+            handle.settle()
+            prepared.close()
     handle.engine.forget()

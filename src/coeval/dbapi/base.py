@@ -53,6 +53,7 @@ class Base:
             raise errors.ProgrammingError("Cannot operate on a closed database.")
         if not self._thread:
             raise errors.ProgrammingError("Base Connection.__init__ not called.")
+        self._handle.follow()
 
     def _live(self) -> Handle:
         """The handle, which is open; a callback may have closed it."""

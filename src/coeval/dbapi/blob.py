@@ -209,4 +209,3 @@ class Blob:
                     connection._handle.stamp(self._place[1])
             except apsw.Error as error:
                 raise connection._error(error) from error
-

@@ -19,6 +19,7 @@ import apsw
 from . import errors
 from .adapters import contiguous
 from .base import Base
+from .deprecated import by_position
 
 _showing = False
 
@@ -36,7 +37,7 @@ def _show(error: BaseException, callback: Any) -> None:
         told = SimpleNamespace(
             exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=callback
         )
-        sys.unraisablehook(told)  # type: ignore[arg-type]
+        sys.unraisablehook(told)
         return
     print(f"Exception ignored in: {callback!r}", file=sys.stderr)  # noqa: T201 - the interpreter's own words
     traceback.print_exception(error)
@@ -118,6 +119,7 @@ class _Aggregate:
 class Callbacks(Base):
     """The part of a connection that knows what may be called."""
 
+    @by_position("name", "narg", "func")
     def create_function(
         self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
@@ -130,6 +132,7 @@ class Callbacks(Base):
             errors.OperationalError("Error creating function"),
         )
 
+    @by_position("name", "n_arg", "aggregate_class")
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Give SQL an aggregate: ``aggregate_class()`` with ``step`` and ``finalize``; None takes it away."""
         make: Any = None if aggregate_class is None else lambda: _Aggregate(aggregate_class)
@@ -152,7 +155,7 @@ class Callbacks(Base):
         """Give SQL the collation ``name``; None takes it away."""
         if not isinstance(name, str):
             raise TypeError(f"create_collation() argument 1 must be str, not {type(name).__name__}")
-        if callback is not None and not callable(callback):
+        if not callable(callback or str):
             raise TypeError("parameter must be callable")
 
         def compared(a: str, b: str) -> int:
@@ -170,13 +173,14 @@ class Callbacks(Base):
             errors.ProgrammingError("Error creating collation"),
         )
 
+    @by_position("authorizer_callback")
     def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
-        """Ask ``authorizer_callback(action, argument, argument, database, trigger)`` whether a statement may be compiled; None ends that."""
+        """Ask ``authorizer_callback(action, argument, argument, database, trigger)`` what may be compiled; None ends that."""
 
         def asked(*action: Any) -> int:
             assert authorizer_callback is not None
             try:
-                answer = authorizer_callback(*action)
+                answer: Any = authorizer_callback(*action)
             except Exception as error:
                 _show(error, authorizer_callback)
                 return apsw.SQLITE_DENY
@@ -186,6 +190,7 @@ class Callbacks(Base):
         with self._lock:
             self._live().authorize(None if authorizer_callback is None else asked)
 
+    @by_position("progress_handler")
     def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int) -> None:
         """Call ``progress_handler()`` every ``n`` steps of SQLite's; a true answer ends the statement with OperationalError."""
 
@@ -199,6 +204,7 @@ class Callbacks(Base):
 
         self._keep("progress", lambda raw: raw.set_progress_handler(progressed if progress_handler else None, n))
 
+    @by_position("trace_callback")
     def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
         """Call ``trace_callback(text)`` with every statement that is run, values in place; None ends that."""
 

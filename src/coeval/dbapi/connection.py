@@ -5,11 +5,12 @@ Ring: shell.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import apsw
 
@@ -19,6 +20,7 @@ from .blob import Blob
 from .callbacks import Callbacks
 from .constants import LEGACY_TRANSACTION_CONTROL
 from .cursor import Cursor
+from .deprecated import initialised, more_than_one
 from .opening import open_handle
 from .transactions import Transactions, checked_autocommit, checked_level
 
@@ -30,7 +32,7 @@ class Statement:
 
     __slots__ = ()
 
-    def __new__(cls, *arguments: Any, **named: Any) -> Statement:  # noqa: ARG004 - whatever they are
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:  # noqa: ARG004 - whatever they are
         raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
 
 
@@ -51,6 +53,7 @@ class Connection(Callbacks, Transactions):
     ProgrammingError = errors.ProgrammingError
     NotSupportedError = errors.NotSupportedError
 
+    @initialised
     def __init__(
         self,
         database: Any,
@@ -58,7 +61,7 @@ class Connection(Callbacks, Transactions):
         detect_types: int = 0,
         isolation_level: str | None = "",
         check_same_thread: bool = True,
-        factory: Any = None,
+        factory: Any = None,  # noqa: ARG002 - was called with it
         cached_statements: int = 128,
         uri: bool = False,
         *,
@@ -225,7 +228,7 @@ class Connection(Callbacks, Transactions):
             try:
                 handle.raw.deserialize(name, contents)
             except apsw.Error as error:
-                raise errors.of_code(error.extendedresult, "not an error") from error
+                raise errors.of_code(errors.result_of(error), "not an error") from error
 
     # -- limits, options, extensions ------------------------------------------------------------------------------------
 
@@ -298,13 +301,22 @@ _OPTIONS = frozenset(
 )
 
 
+# A call without an argument is refused by what is checked first, and still the argument is not optional.
+Connection.__call__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("self", "sql")]
+)
+
+
 def connect(*arguments: Any, **named: Any) -> Connection:
     """``connect(database, timeout=5.0, detect_types=0, isolation_level="", check_same_thread=True, factory=Connection,
     cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL)``: a new connection.
 
-    ``database``: a file's name, ":memory:", "" for a temporary one, or with ``uri`` a file: URI. A file is opened through Coeval's engine, the
-    one that `coeval.open` has if it is open in this process. Arguments are those of ``sqlite3.connect``, and handed to ``factory`` as they
-    came; ``timeout`` is also how long a write waits for its turn. Raises OperationalError or DatabaseError where it cannot be opened.
+    ``database``: a file's name, ":memory:", "" for a temporary one, or with ``uri`` a file: URI. A file is opened through Coeval's engine,
+    the one that `coeval.open` has if it is open in this process. Arguments are those of ``sqlite3.connect``, and handed to ``factory``
+    as they came; ``timeout`` is also how long a write waits for its turn. Raises OperationalError or DatabaseError where it cannot be
+    opened.
     """
+    if len(arguments) > 1:
+        more_than_one("sqlite3.connect")
     factory: Callable[..., Connection] = arguments[5] if len(arguments) > 5 else named.get("factory", Connection)
     return factory(*arguments, **named)

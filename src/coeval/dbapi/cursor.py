@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
+Description = tuple[tuple[str, None, None, None, None, None, None], ...]
+
 #: Stands for the row after the last.
 _END: Any = object()
 
@@ -55,7 +57,7 @@ class Cursor:
     # -- PEP 249 --------------------------------------------------------------------------------------------------------
 
     @property
-    def description(self) -> tuple[tuple[str, None, None, None, None, None, None], ...] | None:
+    def description(self) -> Description | None:
         """A tuple of seven for each column, of which only the first, the name, is given; None where there are no rows to come."""
         return self._description
 
@@ -142,7 +144,18 @@ class Cursor:
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        return list(self)
+        self._enter()
+        if self._next is _END or self.connection.text_factory is not str or isinstance(self._next, BaseException):
+            return list(self)
+        with self.connection._lock:
+            self._locked = True
+            try:
+                rows = self._all()
+            finally:
+                self._locked = False
+                self.connection._handle.settle()
+        factory = self.row_factory
+        return rows if factory is None else [factory(self, row) for row in rows]
 
     def close(self) -> None:
         """End the statement under way. The cursor cannot be used afterwards."""
@@ -204,7 +217,7 @@ class Cursor:
 
     def _reset(self) -> None:
         self._next: Any = _END
-        self._description: Any = None
+        self._description: Description | None = None
         self._rowcount = -1
         self._convert: Any = None
         self._dml = False
@@ -324,8 +337,28 @@ class Cursor:
             if self._next is _END:
                 self.connection._handle.settle()
 
+    def _all(self) -> list[Any]:
+        """The row to give next and all after it, made at once."""
+        connection, cursor = self.connection, self._cursor
+        assert cursor is not None
+        if self._factory is not str:
+            self._shape()
+        first, self._next = self._next, _END
+        connection._running = cursor
+        try:
+            rows = [first, *cursor.fetchall()]
+        except UnicodeDecodeError as error:
+            refused = values.refused(self._columns, error)
+            self._end()
+            raise refused from error
+        except apsw.Error as error:
+            raise connection._error(error) from error
+        finally:
+            connection._running = None
+        if self._dml:
+            self._rowcount = connection._handle.raw.changes()
+        return rows if self._convert is values.as_they_are else [self._convert(row) for row in rows]
+
     def _drain(self) -> None:
         while self._next is not _END:
             self._take()
-
-

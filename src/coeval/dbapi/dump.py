@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES
 from ..sqlite.triggers import _TRIGGER_NAME, quoted
+from .errors import OperationalError
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -20,7 +21,7 @@ def lines(connection: Connection, filter: str | None) -> Iterator[str]:
     """The statements, one by one: tables with their rows, then the rest. What is Coeval's own is left out."""
     cursor = connection.cursor()
     cursor.row_factory = None
-    if cursor.execute("PRAGMA foreign_keys").fetchone() == (1,):
+    if _violations(connection):  # else keys are checked while it is run
         yield "PRAGMA foreign_keys=OFF;"
     yield "BEGIN TRANSACTION;"
     chosen, values = (" AND name LIKE ?", (filter,)) if filter else ("", ())
@@ -63,6 +64,13 @@ def lines(connection: Connection, filter: str | None) -> Iterator[str]:
         yield "PRAGMA writable_schema=OFF;"
     yield from sequence
     yield "COMMIT;"
+
+
+def _violations(connection: Connection) -> bool:
+    try:
+        return connection.execute("PRAGMA foreign_key_check").fetchone() is not None
+    except OperationalError:  # keys that refer to nothing unique, which nothing can satisfy or violate
+        return False
 
 
 def _rows(connection: Connection, table: str) -> Iterator[str]:

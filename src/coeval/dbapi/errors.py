@@ -7,10 +7,6 @@ Ring: shell.
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-
 import apsw
 
 from .. import errors as ours
@@ -89,6 +85,11 @@ def made(kind: type[Error], message: str, code: int) -> Error:
     return error
 
 
+def result_of(error: apsw.Error) -> int:
+    """SQLite's extended result code under one of APSW's errors; 0 where there is none."""
+    return int(getattr(error, "extendedresult", 0))
+
+
 def of_code(code: int, message: str) -> Exception:
     """The error for SQLite's extended result ``code``."""
     if code & 0xFF == apsw.SQLITE_NOMEM:
@@ -98,10 +99,10 @@ def of_code(code: int, message: str) -> Exception:
 
 def translate(error: apsw.Error) -> Exception:
     """The error of this module for one of APSW's, to be raised ``from`` it."""
-    code = getattr(error, "extendedresult", None)
+    code = result_of(error)
     if isinstance(error, apsw.MisuseError):
         return of_code(apsw.SQLITE_MISUSE, _MISUSE)
-    if isinstance(code, int) and code:
+    if code:
         return of_code(code, str(error))
     if isinstance(error, apsw.ThreadingViolationError):
         return ProgrammingError(f"Recursive use of this connection is not allowed: {error}")
@@ -114,7 +115,7 @@ def not_opened(error: ours.Error) -> Error:
         return locked(error)
     cause = error.__cause__
     if isinstance(cause, apsw.Error):  # SQLite's own words first: programs look for them
-        code = cause.extendedresult
+        code = result_of(cause)
         return made(_KINDS.get(code & 0xFF, DatabaseError), f"{cause}: {error}", code)
     return made(OperationalError, f"unable to open database file: {error}", apsw.SQLITE_CANTOPEN)
 
@@ -122,14 +123,3 @@ def not_opened(error: ours.Error) -> Error:
 def locked(error: ours.Error) -> Error:
     """The error of this module where the turn to write did not come; it names who has it."""
     return made(OperationalError, f"database is locked: {error}", apsw.SQLITE_BUSY)
-
-
-_HERE = os.path.dirname(__file__) + os.sep
-
-
-def deprecated(message: str) -> None:
-    """Warn of what the standard module has deprecated in this version of Python, at the caller's line."""
-    if sys.version_info >= (3, 12):
-        warnings.warn(message, DeprecationWarning, stacklevel=2, skip_file_prefixes=(_HERE,))
-    else:
-        warnings.warn(message, DeprecationWarning, stacklevel=3)

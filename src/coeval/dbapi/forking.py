@@ -1,8 +1,9 @@
 """Connections to files across a fork, and those that were never closed.
 
-SQLite counts a process's locks in its memory, and a child would inherit the counts without the locks. So before a fork every connection
-that is idle is closed, and opened again when next used, in parent and child. One that is not idle stays the parent's: it goes on there, in the
-child it is lost, and the child refuses to open the file (`coeval.sqlite.guard`). These hooks run before the engine's, being registered later.
+SQLite counts a process's locks in its memory, and a child would inherit the counts without the locks. So before a fork every
+connection that is idle is closed, and opened again when next used, in parent and child. One that is not idle stays the parent's: it goes
+on there, in the child it is lost, and the child refuses to open the file (`coeval.sqlite.guard`). These hooks run before the engine's,
+being registered later.
 
 A connection that is garbage is closed by a thread: the collector may run while its thread holds a lock that closing needs.
 
@@ -101,6 +102,4 @@ def bury(handle: FileHandle) -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -24,11 +24,12 @@ import apsw
 from .. import errors as ours
 from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES
+from ..coherence.scopes import table_scope
 from ..engine import Engine
 from ..sqlite import guard, pragmas
 from ..sqlite.readers import Retired
 from ..sqlite.store import Store
-from ..sqlite.triggers import _TRIGGER_NAME, table_scope
+from ..sqlite.triggers import _TRIGGER_NAME
 from .errors import ProgrammingError, locked, not_opened
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], Any]
@@ -81,6 +82,9 @@ class Handle:
         self._authorizer = authorizer
         self.raw.set_authorizer(authorizer)
 
+    def follow(self) -> None:
+        """Go on with the file that the name leads to now, where that may be done unnoticed."""
+
     def enter(self, what: str) -> None:
         """Have the turn for ``what``, which is about to write."""
 
@@ -92,9 +96,9 @@ class Handle:
 
     def close(self) -> None:
         """Close the connection; what was not committed is rolled back."""
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.close(True)
+        if self._raw is not None:
+            self._raw.close(True)  # raises where it is called by what it runs
+            self._raw = None
 
     def forsake(self) -> None:
         """The connection was not closed and nobody has it any more. May be called by the garbage collector, at any point of any thread."""
@@ -132,9 +136,19 @@ class FileHandle(Handle):
 
     def _connect(self, store: Store) -> apsw.Connection:
         flags = self._flags if store.writable else apsw.SQLITE_OPEN_READONLY
+        identity = guard.watch(self.engine.path)  # as long as it is open, so that a forked child knows of it
+        try:
+            return self._tuned(store, identity, flags)
+        except BaseException:
+            guard.unwatch(identity)
+            raise
+
+    def _tuned(self, store: Store, identity: guard.Identity, flags: int) -> apsw.Connection:
+        if identity != store.identity:
+            raise Retired
         raw = apsw.Connection(self.engine.path, flags=flags, statementcachesize=self._cached)
         try:
-            if guard.identity_of(self.engine.path) != store.identity:
+            if guard.identity_of(self.engine.path) != identity:
                 raise Retired
             raw.set_busy_timeout(int(self._timeout * 1000))
             for setting in pragmas.EVERY:
@@ -147,6 +161,7 @@ class FileHandle(Handle):
             raw.close()
             raise
         self._stamped = store.settings.coherence == "stamps"
+        self._store = store
         return raw
 
     @property
@@ -170,12 +185,26 @@ class FileHandle(Handle):
                 self.refusal = f"PRAGMA {a} is not for a connection to change: Coeval's caches rest on it"
                 return apsw.SQLITE_DENY
             touched = b if code == apsw.SQLITE_CREATE_TRIGGER else a
-            if code in _ROWS | _TABLES and fold(touched or "") in OWN_TABLES and not self._stamping:
+            copied = self._stamping or (c or "").startswith(
+                "vacuum_"
+            )  # VACUUM makes every table anew under such a name
+            if code in _ROWS | _TABLES and fold(touched or "") in OWN_TABLES and not copied:
                 self.refusal = f"{touched} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
                 return apsw.SQLITE_DENY
             if self._authorizer is not None and not self._stamping:
                 return int(self._authorizer(code, a, b, c, source))
         return apsw.SQLITE_OK
+
+    def follow(self) -> None:
+        """The engine has another store after a fork, or where the file was replaced; then an idle connection is opened anew."""
+        store = self.engine._store
+        if store is None or store is self._store:
+            return
+        with self.lock:
+            if store.identity == self._store.identity:
+                self._store = store
+            elif self.idle:
+                self.suspend()
 
     # -- the turn -----------------------------------------------------------------------------------------------------
 
@@ -212,7 +241,7 @@ class FileHandle(Handle):
 
     def close(self) -> None:
         try:
-            super().close()
+            self.suspend()
         finally:
             self.settle()
             self.engine.release(self)
@@ -240,10 +269,12 @@ class FileHandle(Handle):
         return self._raw is None
 
     def suspend(self) -> None:
-        """Close it until it is used again. It is idle, and the caller has the lock."""
-        raw, self._raw = self._raw, None
+        """Close it until it is used again. The caller has the lock."""
+        raw = self._raw
         if raw is not None:
             raw.close(True)
+            self._raw = None
+            guard.unwatch(self._store.identity)
 
     def lose(self, why: str) -> None:
         """In a forked child: it is the parent's, and is never touched again, not even by garbage collection."""

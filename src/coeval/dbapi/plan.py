@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     sets: str = ""  #: the PRAGMA that it gives an argument to
 
     @property
-    def count(self) -> int:
+    def places(self) -> int:
         """How many placeholders it has."""
         return len(self.names)
 
@@ -80,4 +80,3 @@ def skipped(text: str) -> int:
     """How much white space and comments ``text`` begins with."""
     found = _SPACE.match(text)
     return found.end() if found else 0
-

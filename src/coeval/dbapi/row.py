@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 from .cursor import Cursor
 
@@ -22,7 +22,7 @@ class Row:
     _description: Any
     _values: tuple[Any, ...]
 
-    def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Row:
+    def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Self:
         if not issubclass(type(cursor), Cursor):  # not by __class__, which a user may forge
             raise TypeError(f"Row() argument 1 must be coeval.dbapi.Cursor, not {type(cursor).__name__}")
         if not isinstance(values, tuple):

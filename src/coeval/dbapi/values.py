@@ -32,7 +32,7 @@ def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callab
     by_column = [_converter(name, declared, detect_types) for name, declared in columns]
     if text_factory is str:
         if not any(by_column):
-            return _as_they_are
+            return as_they_are
         return lambda row: tuple(
             [
                 value if convert is None or value is None else _converted(value, convert)
@@ -65,7 +65,8 @@ class Undecoded(bytes):
     """The bytes of a text that is not UTF-8, on their way to the ``text_factory``."""
 
 
-def _as_they_are(row: Row) -> Row:
+def as_they_are(row: Row) -> Row:
+    """The conversion that changes nothing."""
     return row
 
 
@@ -92,7 +93,7 @@ def undecodable(cursor: Cursor, error: UnicodeDecodeError) -> Any:
     connection = cursor.connection
     columns = connection._plan(cursor._sql).columns
     if connection.text_factory is str or cursor._dml:
-        return _refused(columns, error)
+        return refused(columns, error)
     names = [f"c{number}" for number in range(len(columns))]
     texts = ", ".join(f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END" for name in names)
     kinds = ", ".join(f"typeof({name})" for name in names)
@@ -106,7 +107,7 @@ def undecodable(cursor: Cursor, error: UnicodeDecodeError) -> Any:
         )
     except apsw.Error:
         again.close(True)
-        return _refused(columns, error)
+        return refused(columns, error)
     first, cursor._cursor = cursor._cursor, Marked(again, len(columns), cursor._cursor)  # type: ignore[assignment]
     del first
     cursor._take()
@@ -128,8 +129,7 @@ class Marked:
         row = next(self._rows)
         kinds = row[self._width :]
         return tuple(
-            Undecoded(value) if kind == "text" else value
-            for value, kind in zip(row[: self._width], kinds, strict=True)
+            Undecoded(value) if kind == "text" else value for value, kind in zip(row[: self._width], kinds, strict=True)
         )
 
     def close(self, force: bool = False) -> None:
@@ -138,7 +138,8 @@ class Marked:
         self._beside.close(force)
 
 
-def _refused(columns: Columns, error: UnicodeDecodeError) -> OperationalError:
+def refused(columns: Columns, error: UnicodeDecodeError) -> OperationalError:
+    """The error for a text that is not UTF-8."""
     name = columns[0][0] if len(columns) == 1 else ", ".join(name for name, _ in columns)
     text = bytes(error.object).decode("ascii", "replace")
     return OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'")

@@ -1,0 +1,231 @@
+"""A dbapi connection to a file takes the turn before it writes, and gives it back when nothing is open any more (law 7)."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import coeval
+from coeval import dbapi
+
+
+@pytest.fixture
+def db(path):
+    with coeval.open(path, durability="normal", timeout=30) as db:
+        db.script("CREATE TABLE t(id INTEGER PRIMARY KEY, n, data BLOB); INSERT INTO t VALUES (1, 0, zeroblob(8))")
+        yield db
+
+
+@pytest.fixture
+def connection(db, path):
+    connection = dbapi.connect(path, timeout=30)
+    yield connection
+    connection.close()
+
+
+def free(db):
+    """Whether the turn is nobody's."""
+    gate = db._engine.store().writer.gate
+    turn = gate.try_enter("a test")
+    if turn is not None:
+        gate.leave()
+    return turn is not None
+
+
+def test_reading_takes_no_turn(db, connection):
+    """A transaction that has only read lets others write."""
+    connection.execute("BEGIN")
+    assert [(0,)] == connection.execute("SELECT n FROM t").fetchall()
+    assert free(db)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda c: c.execute("INSERT INTO t(n) VALUES (1)"),
+        lambda c: c.execute("BEGIN IMMEDIATE"),
+        lambda c: c.execute("BEGIN EXCLUSIVE"),
+        lambda c: (c.execute("BEGIN"), c.execute("SELECT * FROM t").fetchall(), c.execute("UPDATE t SET n = 2")),
+        lambda c: (c.execute("SAVEPOINT one"), c.execute("WITH x(n) AS (SELECT 1) INSERT INTO t(n) SELECT n FROM x")),
+        lambda c: c.executemany("INSERT INTO t(n) VALUES (?)", [(1,), (2,)]),
+        lambda c: c.executescript("BEGIN; CREATE TABLE u(a);"),
+        lambda c: c.execute("INSERT INTO t(n) VALUES (1), (2) RETURNING n").fetchone(),
+        lambda c: (c.execute("BEGIN"), c.execute("PRAGMA user_version = 5")),
+    ],
+)
+@pytest.mark.parametrize("end", [lambda c: c.commit(), lambda c: c.rollback(), lambda c: c.close()])
+def test_a_writing_transaction_has_the_turn_until_it_ends(db, path, begin, end):
+    """However it began to write, the turn is its own until commit, rollback or close."""
+    connection = dbapi.connect(path)
+    begin(connection)
+    assert not free(db)
+    end(connection)
+    assert free(db)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t(n) VALUES (1)",
+        "CREATE TABLE u(a)",
+        "VACUUM",
+        "PRAGMA user_version = 3",
+        "PRAGMA wal_checkpoint",
+        "INSERT INTO t(id) VALUES (1)",
+        "INSERT INTO t(n) VALUES (1) RETURNING id",
+    ],
+)
+def test_without_a_transaction_the_turn_ends_with_the_statement(db, path, sql):
+    """In autocommit, well ended or refused, one statement leaves no turn behind; while it ran it had one."""
+    connection = dbapi.connect(path, isolation_level=None)
+    before = db._engine.store().writer.gate.counts.turns
+    try:
+        connection.execute(sql).fetchall()
+    except dbapi.IntegrityError:
+        assert "INSERT INTO t(id)" in sql
+    assert before + 1 == db._engine.store().writer.gate.counts.turns
+    assert free(db)
+    connection.close()
+
+
+def test_a_half_read_returning_keeps_the_turn(db, path):
+    """Rows that are still to come hold the write open; the last one given ends it."""
+    connection = dbapi.connect(path, isolation_level=None)
+    cursor = connection.execute("INSERT INTO t(n) VALUES (1), (2) RETURNING n")
+    assert not free(db)
+    assert (1,) == cursor.fetchone()
+    assert (2,) == cursor.fetchone()
+    assert free(db)
+    assert 3 == db.scalar("SELECT count(*) FROM t")
+    connection.close()
+
+
+def test_without_legacy_transactions_the_turn_comes_with_the_first_write(db, path):
+    """With autocommit=False a transaction is always open, and only writing takes the turn."""
+    connection = dbapi.connect(path, autocommit=False)
+    assert connection.in_transaction
+    connection.execute("SELECT * FROM t").fetchall()
+    assert free(db)
+    connection.execute("UPDATE t SET n = 1")
+    assert not free(db)
+    connection.commit()
+    assert connection.in_transaction
+    assert free(db)
+    connection.close()
+
+
+def test_a_time_out_names_the_holder(db, connection, path):
+    """The error is sqlite3's, with its code, and says who has the turn with what."""
+    connection.execute("UPDATE t SET n = 1")
+    late = dbapi.connect(path, timeout=0.05)
+    with pytest.raises(dbapi.OperationalError, match=r"(?s)^database is locked.*UPDATE t SET n = 1") as raised:
+        late.execute("UPDATE t SET n = 2")
+    assert (dbapi.SQLITE_BUSY, "SQLITE_BUSY") == (raised.value.sqlite_errorcode, raised.value.sqlite_errorname)
+    connection.commit()
+    late.execute("UPDATE t SET n = 2")
+    late.commit()
+    assert 2 == db.scalar("SELECT n FROM t")
+    late.close()
+
+
+def test_a_transaction_of_the_database_and_a_connection_exclude_each_other(db, path):
+    """One gate for both faces: who stands inside one cannot write through the other, and is told."""
+    late = dbapi.connect(path, timeout=0.05)
+    with db.transaction() as tx:
+        tx.execute("UPDATE t SET n = 1")
+        with pytest.raises(dbapi.OperationalError, match="database is locked"):
+            late.execute("UPDATE t SET n = 2")
+    late.close()
+
+
+def test_read_then_write_on_an_old_snapshot_is_refused(db, connection):
+    """Where somebody has committed between the read and the write, sqlite3's own error comes, and no turn stays."""
+    connection.execute("BEGIN")
+    connection.execute("SELECT * FROM t").fetchall()
+    db.execute("UPDATE t SET n = 5")
+    with pytest.raises(dbapi.OperationalError, match="database is locked") as raised:
+        connection.execute("UPDATE t SET n = n + 1")
+    assert dbapi.SQLITE_BUSY_SNAPSHOT == raised.value.sqlite_errorcode
+    assert free(db)
+    connection.rollback()
+
+
+def test_a_forgotten_connection_gives_the_turn_back(db, path):
+    """Garbage in the middle of a transaction is rolled back, and the next writer comes."""
+    connection = dbapi.connect(path)
+    connection.execute("UPDATE t SET n = 7")
+    with pytest.warns(ResourceWarning) if sys.version_info >= (3, 13) else _nothing():
+        del connection
+        gc.collect()
+    db.execute("INSERT INTO t(n) VALUES (8)")  # waits for it
+    assert 0 == db.scalar("SELECT n FROM t WHERE id = 1")
+
+
+class _nothing:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+def test_another_thread_may_end_what_one_began(db, path):
+    """With check_same_thread=False the turn belongs to the connection, not to a thread."""
+    connection = dbapi.connect(path, check_same_thread=False)
+    connection.execute("UPDATE t SET n = 9")
+    thread = threading.Thread(target=connection.commit)
+    thread.start()
+    thread.join()
+    assert free(db)
+    assert 9 == db.scalar("SELECT n FROM t")
+    connection.close()
+
+
+COUNT = """
+import sys, threading
+from coeval import dbapi
+
+def work():
+    connection = dbapi.connect(sys.argv[1], timeout=60, isolation_level="IMMEDIATE")
+    for _ in range(int(sys.argv[2])):
+        with connection:
+            connection.execute("UPDATE t SET n = n + 1")
+    connection.close()
+
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_threads_and_processes_take_turns(db, path, scaled):
+    """Two threads in each of three processes, one of them ours, lose no increment and never meet `locked`."""
+    each = scaled(2_000, 100)
+    command = [sys.executable, "-W", "error", "-c", COUNT, str(path), str(each)]
+    others = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    failed = []
+
+    def work():
+        try:
+            connection = dbapi.connect(path, timeout=60)
+            for _ in range(each):
+                with connection:
+                    connection.execute("UPDATE t SET n = n + 1")
+            connection.close()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        assert b"" == other.communicate()[1]
+    assert [] == failed
+    assert 6 * each == db.scalar("SELECT n FROM t WHERE id = 1")
