@@ -5,6 +5,7 @@ A program of its own, because it replaces a module of the standard library. Run 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import json
@@ -52,24 +53,26 @@ class Outcomes(unittest.TestResult):
         if outcome != "passed" or name not in self.found:
             self.found[name] = (outcome, said)
 
-    def addSuccess(self, test: unittest.TestCase) -> None:
+    # The names are unittest's.
+
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         self.note(test, "passed")
 
-    def addFailure(self, test: Any, err: Any) -> None:
+    def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
         self.note(test, "failed", self._exc_info_to_string(err, test))  # type: ignore[attr-defined]
 
-    addError = addFailure
+    addError = addFailure  # noqa: N815
 
-    def addSkip(self, test: Any, reason: str) -> None:
+    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
         self.note(test, "skipped", reason)
 
-    def addExpectedFailure(self, test: Any, err: Any) -> None:
+    def addExpectedFailure(self, test: Any, err: Any) -> None:  # noqa: N802
         self.note(test, "passed")
 
-    def addUnexpectedSuccess(self, test: Any) -> None:
+    def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
         self.note(test, "failed", "unexpected success")
 
-    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
         if err is not None:
             self.note(test, "failed", f"{subtest}\n{self._exc_info_to_string(err, test)}")  # type: ignore[attr-defined]
 
@@ -80,8 +83,7 @@ def main(pattern: str = "") -> None:
     said = io.StringIO()
     outcomes = Outcomes()
     with redirect_stderr(said), redirect_stdout(said):
-        import test.test_sqlite3 as package
-
+        package = importlib.import_module("test.test_sqlite3")
         names = sorted(file.stem for file in Path(package.__path__[0]).glob("test_*.py"))
         suite = unittest.TestSuite()
         for name in names:

@@ -75,7 +75,7 @@ def test_an_idle_connection_goes_on_in_both(connection, path):
 
 def test_it_is_set_up_as_it_was(connection):
     """Functions, collations, limits, options and PRAGMAs are there again, and the last of each counts."""
-    connection.create_function("twice", 1, lambda n: -1)
+    connection.create_function("twice", 1, lambda n: -n)
     connection.create_function("twice", 1, lambda n: 2 * n)
     connection.create_collation("backwards", lambda a, b: (a < b) - (a > b))
     connection.execute("PRAGMA foreign_keys = ON")

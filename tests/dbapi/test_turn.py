@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
 
@@ -159,19 +160,11 @@ def test_a_forgotten_connection_gives_the_turn_back(db, path):
     """Garbage in the middle of a transaction is rolled back, and the next writer comes."""
     connection = dbapi.connect(path)
     connection.execute("UPDATE t SET n = 7")
-    with pytest.warns(ResourceWarning) if sys.version_info >= (3, 13) else _nothing():
+    with pytest.warns(ResourceWarning) if sys.version_info >= (3, 13) else nullcontext():
         del connection
         gc.collect()
     db.execute("INSERT INTO t(n) VALUES (8)")  # waits for it
     assert 0 == db.scalar("SELECT n FROM t WHERE id = 1")
-
-
-class _nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return False
 
 
 def test_another_thread_may_end_what_one_began(db, path):
