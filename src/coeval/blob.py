@@ -79,6 +79,7 @@ class Blob(io.RawIOBase):
             raise ClosedError(f"The {self._what} was entered before", hint="Make another one by `db.blob`.")
         with ExitStack() as stack:
             connection = self._to_write(stack) if self._writable else self._to_read(stack)
+            self._connection = connection
             self._raw = self._opened(connection)
             stack.push(self._close_raw)
             self._stack = stack.pop_all()
@@ -216,6 +217,7 @@ class Blob(io.RawIOBase):
 
     def _opened(self, connection: Connection) -> apsw.Blob:
         table, column, rowid = self._place
+        connection.statement = self._what
         try:
             return connection.raw.blob_open("main", table, column, rowid, self._writable)
         except apsw.SQLError as error:
@@ -233,6 +235,8 @@ class Blob(io.RawIOBase):
                 f"The {self._what} is not open", hint="Use it inside its block: `with db.blob(...) as blob:`."
             )
         self._usable()
+        if self._connection.ended is not None:
+            raise self._connection.ending()
         return self._raw
 
     def _tried(self, work: Callable[[], T]) -> T:
@@ -242,7 +246,11 @@ class Blob(io.RawIOBase):
             raise ClosedError(
                 f"The {self._what} was changed or deleted by a statement while it was open", hint="Open it again."
             ) from error
-        except apsw.Error as error:
+        except (apsw.Error, ValueError) as error:
+            if self._connection.ended is not None:
+                raise self._connection.ending() from error
+            if isinstance(error, ValueError):
+                raise
             raise translate(error, self._path, self._what) from error
 
     def _close_raw(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:  # noqa: ARG002
@@ -261,7 +269,7 @@ class Blob(io.RawIOBase):
 @contextmanager
 def _moment(face: Database) -> Iterator[Connection]:
     """A reader in a snapshot of its own."""
-    store, connection = face._using().using(lambda store: (store, store.readers.take()))
+    store, connection = face._using().using(lambda store: (store, store.readers.hold()))
     process = os.getpid()
     try:
         connection.run("BEGIN")
@@ -269,7 +277,7 @@ def _moment(face: Database) -> Iterator[Connection]:
     finally:
         if os.getpid() == process:
             try:
-                if connection.raw.in_transaction:
+                if connection.ended is None and connection.raw.in_transaction:
                     connection.run("COMMIT")
             finally:
-                store.readers.give_back_doubtful(connection)
+                store.readers.let_go(connection)

@@ -157,6 +157,7 @@ class FileHandle(Handle):
             raw.set_authorizer(self._judge)
             for apply in self._setup.values():
                 apply(raw)
+            store.checkpoints.follow(raw)
         except BaseException:
             raw.close()
             raise

@@ -12,6 +12,7 @@ Ring: shell.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from contextlib import suppress
@@ -91,11 +92,11 @@ class Checkpoints:
 
     # -- for others ---------------------------------------------------------------------------------------------------
 
-    def follow(self, connection: Connection) -> None:
+    def follow(self, connection: apsw.Connection) -> None:
         """Be told of the commits on ``connection``."""
         if self._automatic:
             self._rearm()
-            connection.raw.set_wal_hook(self._committed)
+            connection.set_wal_hook(self._committed)
 
     def look(self) -> None:
         """Start what is due by size or by age. Quick; the housekeeper's."""
@@ -252,7 +253,7 @@ class Checkpoints:
     def _look_for_pins(self) -> None:
         pages = self.wal().pages
         for pin in self._pins.look():
-            if pin.own and pin.age < GRACE:
+            if pin.pid == os.getpid() and pin.age < GRACE:
                 continue
             ended = self._pins.end(pin, GRACE)
             now = time.monotonic()
@@ -267,6 +268,8 @@ class Checkpoints:
         else:
             name = process_name(pin.pid)
             who = f"process {pin.pid}{f' ({name})' if name else ''}, which reads in it, for {pin.age:.1f} s at least"
+            if pin.pid == os.getpid():
+                who = f"this process ({pin.pid}) itself, for {pin.age:.1f} s at least: a cursor or transaction of coeval.dbapi"
         log.warning(
             "%s: the WAL has %d pages, more than `wal_limit` allows, and cannot shrink because of %s%s",
             *(self._store.path, pages, who, "; it was ended" if ended else ""),

@@ -131,7 +131,11 @@ class Connection:
         """Our error for ``error``, to be raised ``from`` it."""
         if self.ended is None or not isinstance(error, _ENDINGS):
             return translate(error, self.path, sql)
-        age, statement = self.ended
+        return self.ending()
+
+    def ending(self) -> SnapshotEndedError:
+        """What is raised to whoever uses it, once it is `ended`."""
+        age, statement = self.ended or (0.0, "")
         return SnapshotEndedError(
             f"The snapshot of {shorten(statement, 80) or 'this reader'} was ended after {age:.1f} s: the WAL of {self.path} had "
             "grown past its limit, and could not shrink while it was open",

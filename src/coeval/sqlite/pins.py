@@ -26,13 +26,13 @@ class Pin:
     """One reader, or one other process with readers."""
 
     pid: int
-    age: float  #: seconds; of another process, since it was first seen
-    statement: str | None  #: None where it is another's
-    connection: Connection | None = None  #: None where it is another's
+    age: float  #: seconds; where it is not one of `Readers`, since it was first seen
+    statement: str | None  #: None where it is not one of `Readers`
+    connection: Connection | None = None  #: None where it is not one of `Readers`
 
     @property
     def own(self) -> bool:
-        """Whether it is of this process."""
+        """Whether it is one of `Readers`."""
         return self.connection is not None
 
 
@@ -47,8 +47,9 @@ class Pins:
         self._interrupted: dict[Connection, int] = {}  # single statements, by the number of theirs
 
     def look(self) -> list[Pin]:
-        """All that can be told of at this moment, the oldest first."""
-        return sorted((*self._own(), *self._foreign()), key=lambda pin: -pin.age)
+        """All that can be told of at this moment, the oldest first. Where there is none it is another reader of this process."""
+        own = self._own()
+        return sorted((*own, *self._foreign(alone=not own)), key=lambda pin: -pin.age)
 
     def forget(self) -> None:
         """Nothing is pinned any more."""
@@ -103,8 +104,10 @@ class Pins:
                 connection.ended = None
                 del self._interrupted[connection]
 
-    def _foreign(self) -> list[Pin]:
+    def _foreign(self, *, alone: bool) -> list[Pin]:
         now = time.monotonic()
         found = {pid for mark in range(READS) if (pid := lock_owner(self._path, READ + mark)) is not None}
+        if alone and not found:
+            found = {os.getpid()}
         self._others = {pid: self._others.get(pid, now) for pid in sorted(found)}
         return [Pin(pid, now - since, None) for pid, since in self._others.items()]

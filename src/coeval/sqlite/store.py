@@ -311,7 +311,7 @@ class Store:
                 hint="Mend the permissions of the file and its folder, then open it again.",
             )
         connection = self._connect()
-        self.checkpoints.follow(connection)
+        self.checkpoints.follow(connection.raw)
         return connection
 
     def _close_writer(self) -> None:
