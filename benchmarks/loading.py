@@ -23,7 +23,7 @@ import coeval
 sys.path.insert(0, str(Path(__file__).parent))
 from _rounds import Side, alternate, report
 
-ROUNDS = 5
+ROUNDS = 7
 ROWS = 1_000_000
 SCHEMA = "CREATE TABLE event(id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount REAL NOT NULL) STRICT"
 INSERT = "INSERT INTO event VALUES (?, ?, ?)"
@@ -75,7 +75,7 @@ def _ours(path: Path, level: Level, rows: Rows, **settings: Any) -> Side:
     def side() -> float:
         with closing(apsw.Connection(str(path))) as connection:  # coherence="clock" leaves a file's mode alone
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        with coeval.open(path, durability=level, **settings) as db:
+        with coeval.open(path, cache=None, durability=level, **settings) as db:
             db.script(SCHEMA)
             start = perf_counter()
             db.load("event", iter(rows))
