@@ -45,6 +45,9 @@ def main(path: str, ledger: str, name: str, writers: int, readers: int) -> None:
                 writer = chance.randrange(writers)
                 if counts[writer]:
                     last = counts[writer] - 1  # acknowledged, so every read from now on sees all of it
+                    highest = db.scalar("SELECT max(n) FROM rows WHERE who = ?", f"{name}.{writer}")
+                    if highest < last:
+                        failures.append(f"read {highest} after {last} of {writer} was acknowledged")
                     found = db.query("SELECT part, parts FROM rows WHERE who = ? AND n = ?", f"{name}.{writer}", last)
                     if not found or len(found) != found[0]["parts"]:
                         failures.append(f"read {found} of {writer} {last}")

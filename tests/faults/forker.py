@@ -27,7 +27,9 @@ AT_ONCE = 3
 
 
 def read_back(db: coeval.Database, who: str, n: int) -> None:
-    """All parts of what was acknowledged just now."""
+    """All parts of what was acknowledged just now, and nothing older from a cache."""
+    highest = db.scalar("SELECT max(n) FROM rows WHERE who = ?", who)
+    assert highest == n, (who, highest, n)
     found = db.query(READ, who, n)
     assert found, (who, n)
     assert len(found) == found[0]["parts"], found

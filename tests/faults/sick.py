@@ -36,7 +36,7 @@ class Sickness:
         if self.lasts and (kind, what) in self._where and self._chance.randrange(self._rate) == 0:
             self.count += 1
             error: apsw.Error = apsw.FullError("injected") if self._full else apsw.IOError("injected")
-            error.extendedresult = apsw.SQLITE_FULL if self._full else CODES[what]
+            error.extendedresult = apsw.SQLITE_FULL if self._full else CODES[what]  # type: ignore[attr-defined]
             raise error
 
 
