@@ -3,9 +3,11 @@
 Usage: python benchmarks/async_reads.py [--json]
 
 Point reads are awaited one after another in one task, every side on one event loop, with ``cache=None``. Raw APSW is called
-in a coroutine's loop and awaits nothing: it is the floor, and would block the loop. aiosqlite is used as its documentation
-has it (execute, fetchall, close), and by its one-call ``execute_fetchall``. Many short rounds take turns; ratios are formed
-round by round. Every library has a file of its own with equal contents.
+in a coroutine's loop and awaits nothing: it is the floor, and would block the loop. aiosqlite is used in the three ways that it
+offers: ``async with execute`` and ``async for``, which its documentation shows first; with ``fetchall`` for the loop, which the
+limit is held against; and its shortcut ``execute_fetchall``. They differ in how often they go to its thread and back: four
+times, three times, once. Many short rounds take turns; ratios are formed round by round. Every library has a file of its own with
+equal contents.
 
 The loop's delay is how late a timer of 1 ms fires, measured by one task that does nothing else. It is taken three ways in each
 round: idle; beside four tasks that await slow queries one after another (one of them ``count(*)``, a single opcode); and idle
@@ -58,6 +60,7 @@ SLOW = (
 COEVAL = "Coeval: await db.query"
 RAW = "raw APSW: execute, fetchall"
 AIOSQLITE = "aiosqlite: execute, fetchall, close"
+ITERATED = "aiosqlite: execute, async for, close"
 AT_ONCE = "aiosqlite: execute_fetchall"
 SQLALCHEMY = "SQLAlchemy + aiosqlite: execute, fetchall"
 
@@ -147,11 +150,18 @@ class Bench:
                 async with connection.execute(POINT, (i,)) as cursor:
                     await cursor.fetchall()
 
+        async def run_iterated(parameters: range) -> None:
+            for i in parameters:
+                async with connection.execute(POINT, (i,)) as cursor:
+                    async for _row in cursor:
+                        pass
+
         async def run_at_once(parameters: range) -> None:
             for i in parameters:
                 await connection.execute_fetchall(POINT, (i,))
 
         self._side(AIOSQLITE, run, await connection.execute_fetchall(POINT, (7,)))
+        self._side(ITERATED, run_iterated)
         self._side(AT_ONCE, run_at_once)
         self.slow["aiosqlite"] = connection.execute_fetchall
 
@@ -257,7 +267,7 @@ def judge(measured: Measured, delays: dict[str, Delays]) -> None:
     if COEVAL not in measured.times:
         print("SKIP  Coeval: there is no coeval.aopen", file=sys.stderr)
         return
-    for side in (AT_ONCE, SQLALCHEMY):
+    for side in (ITERATED, AT_ONCE, SQLALCHEMY):
         measured.note(f"{side} / Coeval", measured.ratio(side, COEVAL))
     measured.check(f"{AIOSQLITE} / Coeval", measured.ratio(AIOSQLITE, COEVAL), 20, "×", least=True)
     measured.check("Coeval's rate / raw APSW's", measured.ratio(RAW, COEVAL), 0.6, "×", least=True)
