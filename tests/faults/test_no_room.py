@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faults.tight import MISSING, PAGES
+from faults.tight import MISSING
 
 
 @pytest.mark.timeout(300)
@@ -30,10 +30,11 @@ def test_a_limit_on_the_size_of_files(program, tmp_path, scaled):
     assert {"DiskFullError", "StorageError"} >= set(said["refused"])
 
 
-def test_opening_where_there_is_little_room(program, mounting, tmp_path):
+def test_opening_where_there_is_little_room(program, mounting, tmp_path, soak):
     """Opening, reading, writing and closing with a few pages of room: done or refused with a cure, never a crash."""
-    child = program("tight", before=mounting, folder=tmp_path)
-    for pages in PAGES:
+    rooms = [64, 24, 12, 10, 9, 8, 4, 2, 1, 0] if soak else [9, 0]
+    child = program("tight", before=mounting, folder=tmp_path, rooms=rooms)
+    for pages in rooms:
         for missing in MISSING:
             said = child.hear()
             assert [pages, missing, 0] == said[:3], said

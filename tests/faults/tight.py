@@ -1,6 +1,7 @@
 """A child that opens, reads and writes a file on a disk with ever less room, each time in a process of its own.
 
-Arguments: ``folder`` to mount a tmpfs on. Says for each amount of room how such a process ended, and how another one with room again.
+Arguments: ``folder`` to mount a tmpfs on; ``rooms``, in pages. Says for each amount of room how such a process
+ended, and how another one with room again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import sys
 
 from faults.programs import arguments, say
 
-#: Room, in pages, and what of the files that a killed process left is missing.
-PAGES = (64, 9, 2, 0)
+#: What of the files that a killed process left is missing.
 MISSING = ("", "-shm", "-gate")
 
 WRITER = """
@@ -50,13 +50,13 @@ def run(text: str, path: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def main(folder: str) -> None:
+def main(folder: str, rooms: list[int]) -> None:
     """Through all of it."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
     path, ballast = os.path.join(folder, "app.db"), os.path.join(folder, "ballast")
     assert -signal.SIGKILL == run(WRITER, path)[0]
     left = {name: content(os.path.join(folder, name)) for name in os.listdir(folder)}
-    for pages in PAGES:
+    for pages in rooms:
         for missing in MISSING:
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
