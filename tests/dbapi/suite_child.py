@@ -25,7 +25,7 @@ def replace() -> None:
     """From here on `import sqlite3` gives coeval.dbapi, and the standard command line runs on it."""
     sys.modules["sqlite3"] = coeval.dbapi
     sys.modules["sqlite3.dbapi2"] = coeval.dbapi
-    coeval.dbapi.dbapi2 = coeval.dbapi  # type: ignore[attr-defined]
+    coeval.dbapi.dbapi2 = coeval.dbapi
     program = Path(sysconfig.get_path("stdlib"), "sqlite3", "__main__.py")
     if program.exists():  # since 3.12
         load("sqlite3.__main__", program)

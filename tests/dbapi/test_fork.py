@@ -81,7 +81,7 @@ def test_it_is_set_up_as_it_was(connection):
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cache_size = -5000")
     connection.setlimit(dbapi.SQLITE_LIMIT_VARIABLE_NUMBER, 7)
-    seen = []
+    seen: list[str] = []
     connection.set_trace_callback(seen.append)
 
     def work():

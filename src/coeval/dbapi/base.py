@@ -25,6 +25,7 @@ class Base:
     """The inside of a connection."""
 
     _handle: Handle
+    _plans: OrderedDict[str, Plan]
     _lock: threading.RLock | Any
     _detect_types = 0
     _check_same_thread = True
@@ -94,18 +95,13 @@ class Base:
         self._plans[sql] = made
         return made
 
-    @property
-    def _plans(self) -> OrderedDict[str, Plan]:
-        plans: OrderedDict[str, Plan] = self.__dict__.setdefault("_known_plans", OrderedDict())
-        return plans
-
     def _note(self, ran: Plan) -> None:
         """``ran`` has run: a PRAGMA that sets up the connection is to be run again where the connection is opened again."""
         if ran.sets and not only_tells(ran.sets, "x"):
             text = ran.text
             self._handle.keep(("pragma", ran.sets), lambda raw: raw.execute(text).fetchall(), applied=True)
 
-    def _error(self, error: Exception) -> Exception:
+    def _error(self, error: BaseException) -> BaseException:
         """The error to raise for one of APSW's, or of Python's under it."""
         if isinstance(error, apsw.AuthError) and self._handle.refusal:
             refusal, self._handle.refusal = self._handle.refusal, ""

@@ -9,6 +9,7 @@ import inspect
 import sys
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
@@ -73,7 +74,7 @@ class Connection(Callbacks, Transactions):
         if self._thread and not self._closed:
             self._leave()
         self._thread = 0
-        self.__dict__.pop("_known_plans", None)
+        self._plans = OrderedDict()
         handle = open_handle(database, uri=bool(uri), timeout=timeout, cached=cached_statements)
         self._handle = handle
         self._lock = handle.lock

@@ -9,6 +9,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -32,6 +33,8 @@ _END: Any = object()
 class Cursor:
     """Runs statements of a connection, one at a time, and gives their rows."""
 
+    _next: Any
+    _given: int
     _cursor: apsw.Cursor | None = None
     _raw: apsw.Connection | None = None
     _locked = False
@@ -179,24 +182,34 @@ class Cursor:
         return self
 
     def __next__(self) -> Any:
-        self._enter()
-        with self.connection._lock:
-            row = self._next
-            if row is _END:
-                raise StopIteration
+        try:
+            connection = self.connection
+        except AttributeError:
+            raise ProgrammingError("Base Cursor.__init__ not called.") from None
+        if self._locked or self._closed or connection._closed or connection._thread != get_ident():
+            self._enter()
+        row = self._next
+        if row is _END:
+            raise StopIteration
+        with connection._lock:
             self._locked = True
             try:
-                if isinstance(row, BaseException):
+                if type(row) is not tuple:
                     self._end()
                     raise row
-                if self._factory is not self.connection.text_factory:
+                if self._factory is not connection.text_factory:
                     self._shape()
-                row = self._convert(row)
-                self._advance()
+                if self._convert is not None:
+                    row = self._convert(row)
+                try:
+                    self._next = next(self._cursor)  # type: ignore[arg-type]  # there is one while there are rows
+                    self._given += 1
+                except BaseException as error:
+                    self._stopped(error)
             finally:
                 self._locked = False
-            factory = self.row_factory
-            return row if factory is None else factory(self, row)
+        factory = self.row_factory
+        return row if factory is None else factory(self, row)
 
     # -- inside ---------------------------------------------------------------------------------------------------------
 
@@ -207,16 +220,18 @@ class Cursor:
 
     def _enter(self) -> None:
         """Raise where this cursor cannot be used here and now."""
-        if not hasattr(self, "connection"):
-            raise ProgrammingError("Base Cursor.__init__ not called.")
+        try:
+            connection = self.connection
+        except AttributeError:
+            raise ProgrammingError("Base Cursor.__init__ not called.") from None
         if self._closed:
             raise ProgrammingError("Cannot operate on a closed cursor.")
         if self._locked:
             raise ProgrammingError("Recursive use of cursors not allowed.")
-        self.connection._check()
+        connection._check()
 
     def _reset(self) -> None:
-        self._next: Any = _END
+        self._next = _END
         self._description: Description | None = None
         self._rowcount = -1
         self._convert: Any = None
@@ -312,30 +327,25 @@ class Cursor:
 
     def _take(self) -> None:
         """Fetch the row to give next, or find the end, or the error to give instead of it."""
-        assert self._cursor is not None
-        connection = self.connection
-        connection._running = self._cursor
         try:
-            self._next = next(self._cursor)
+            self._next = next(self._cursor)  # type: ignore[arg-type]  # as above
             self._given += 1
-        except StopIteration:
-            self._next = _END
+        except BaseException as error:
+            self._stopped(error)
+
+    def _stopped(self, error: BaseException) -> None:
+        """There is no next row, by ``error``."""
+        connection = self.connection
+        self._next = _END
+        if isinstance(error, StopIteration):
             if self._dml:
                 self._rowcount = connection._handle.raw.changes()
-        except UnicodeDecodeError as error:
+            connection._handle.settle()
+        elif isinstance(error, UnicodeDecodeError):
             self._next = values.undecodable(self, error)
-        finally:
-            connection._running = None
-
-    def _advance(self) -> None:
-        try:
-            self._take()
-        except apsw.Error as error:
-            self._next = _END
-            raise self.connection._error(error) from error
-        finally:
-            if self._next is _END:
-                self.connection._handle.settle()
+        else:
+            connection._handle.settle()
+            raise connection._error(error) from error
 
     def _all(self) -> list[Any]:
         """The row to give next and all after it, made at once."""
@@ -344,7 +354,6 @@ class Cursor:
         if self._factory is not str:
             self._shape()
         first, self._next = self._next, _END
-        connection._running = cursor
         try:
             rows = [first, *cursor.fetchall()]
         except UnicodeDecodeError as error:
@@ -353,11 +362,10 @@ class Cursor:
             raise refused from error
         except apsw.Error as error:
             raise connection._error(error) from error
-        finally:
-            connection._running = None
         if self._dml:
             self._rowcount = connection._handle.raw.changes()
-        return rows if self._convert is values.as_they_are else [self._convert(row) for row in rows]
+        convert = self._convert
+        return rows if convert is None else [convert(row) for row in rows]
 
     def _drain(self) -> None:
         while self._next is not _END:

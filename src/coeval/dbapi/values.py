@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -21,18 +22,21 @@ Columns = tuple[tuple[str, str | None], ...]
 Row = tuple[Any, ...]
 
 
+@lru_cache(maxsize=1024)
 def description(columns: Columns, detect_types: int) -> tuple[tuple[str, None, None, None, None, None, None], ...]:
     """A cursor's description; where names may hold types, what stands before the bracket."""
     cut = bool(detect_types & PARSE_COLNAMES)
     return tuple((name.split(" [")[0] if cut else name, None, None, None, None, None, None) for name, _ in columns)
 
 
-def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callable[[Row], Row]:
-    """What makes the values that a user gets from those that APSW gives."""
+def conversion(columns: Columns, detect_types: int, text_factory: Any) -> Callable[[Row], Row] | None:
+    """What makes the values that a user gets from those that APSW gives; None where they are the same."""
+    if text_factory is str and not detect_types:
+        return None
     by_column = [_converter(name, declared, detect_types) for name, declared in columns]
     if text_factory is str:
         if not any(by_column):
-            return as_they_are
+            return None
         return lambda row: tuple(
             [
                 value if convert is None or value is None else _converted(value, convert)
@@ -65,11 +69,6 @@ class Undecoded(bytes):
     """The bytes of a text that is not UTF-8, on their way to the ``text_factory``."""
 
 
-def as_they_are(row: Row) -> Row:
-    """The conversion that changes nothing."""
-    return row
-
-
 def _text(text: bytes, factory: Any) -> Any:
     return bytes(text) if factory is bytes else bytearray(text) if factory is bytearray else factory(bytes(text))
 
@@ -91,13 +90,14 @@ def undecodable(cursor: Cursor, error: UnicodeDecodeError) -> Any:
     blobs, from this row on, beside the first run, which keeps the snapshot open.
     """
     connection = cursor.connection
-    columns = connection._plan(cursor._sql).columns
+    plan = connection._plan(cursor._sql)
+    columns = plan.columns
     if connection.text_factory is str or cursor._dml:
         return refused(columns, error)
     names = [f"c{number}" for number in range(len(columns))]
     texts = ", ".join(f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END" for name in names)
     kinds = ", ".join(f"typeof({name})" for name in names)
-    statement = cursor._sql.rstrip().rstrip(";")
+    statement = plan.text.rstrip().rstrip(";")
     raw = connection._handle.raw
     again = raw.cursor()
     try:
