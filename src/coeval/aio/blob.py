@@ -60,7 +60,7 @@ class AsyncBlob:
         """Writing: commits, durably, or rolls back where the block raised; inside a transaction that decides. Frees everything."""
         blob, lane = self._blob, self._lane
         try:
-            if blob is not None and lane is not None:
+            if blob is not None and lane is not None and not isinstance(error, GeneratorExit):
                 await lane.join(lambda: blob.__exit__(kind, error, None))
         finally:
             await self._stack.__aexit__(kind, error, trace)

@@ -229,32 +229,65 @@ async def settled(
     if future.done():
         return future.result()
     loop = asyncio.get_running_loop()
-    woken: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not woken.done():
-            woken.set_result(None)
-
-    def tell(_: Future[T]) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(wake)
-
-    future.add_done_callback(tell)
-    timer = None if timeout is None else loop.call_later(timeout, wake)
+    ear = _Ear(loop, undo)
+    future.add_done_callback(ear.tell)
+    timer = None if timeout is None else loop.call_later(timeout, ear.wake)
     try:
-        await woken
+        await ear.listen()
         if not future.done():
             if future.cancel():
                 raise late()
-            woken = loop.create_future()
-            if not future.done():  # else `tell` may have come before the new one was there
-                await woken
+            await ear.listen()
         return future.result()
     except BaseException as error:
         own = future.done() and not future.cancelled() and future.exception() is error
-        if not own and not future.cancel() and undo is not None:
-            future.add_done_callback(lambda done: undo(done.result()) if done.exception() is None else None)
+        if not own and not future.cancel():
+            future.add_done_callback(ear.undo)
         raise
     finally:
         if timer is not None:
             timer.cancel()
+
+
+class _Ear:
+    """What a future of another thread tells a task. It lets go of the task when it has told: the future may live on, the task may not."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, undo: Callable[[Any], object] | None) -> None:
+        self._loop = loop
+        self._undo = undo
+        self._lock = threading.Lock()
+        self._told = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def listen(self) -> None:
+        """Wait until it is told, or woken."""
+        with self._lock:
+            if self._told:
+                return
+            waiter = self._waiter = self._loop.create_future()
+        await waiter
+
+    def wake(self) -> None:
+        """On the loop: go on."""
+        with self._lock:
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def tell(self, future: Future[Any]) -> None:
+        """In any thread: ``future`` is settled. Where the loop is closed, nobody hears of it any more."""
+        with self._lock:
+            self._told = True
+            waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            try:
+                self._loop.call_soon_threadsafe(_settle, waiter, None)
+            except RuntimeError:
+                self.undo(future)
+
+    def undo(self, future: Future[Any]) -> None:
+        """Nobody wants what ``future`` gives; said once or twice."""
+        with self._lock:
+            undo, self._undo = self._undo, None
+        if undo is not None and not future.cancelled() and future.exception() is None:
+            undo(future.result())

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import apsw
 
 from ..attempt import Attempt
-from ..errors import StoreError
+from ..errors import ClosedError, StoreError
 from ..pace import BUDGET
 from ..snapshot import Snapshot
 from ..transaction import Transaction
-from ..unit import Unit, current
+from ..unit import Unit, current, here
 from ..workers import Pool
 from .brief import Deadline, hurry, relax
 from .jobs import Job, in_worker, settled, surely
@@ -55,7 +55,8 @@ class LentTransaction(_Lent, Transaction):
     """A transaction whose turn was waited for without a thread."""
 
     def _start(self, store: Store, turn: Turn) -> None:
-        self._store, self._connection = store, store.writer.begin_held(turn)
+        self._store, self._turn = store, turn
+        self._connection = store.writer.begin_held(turn)
 
 
 class LentSnapshot(_Lent, Snapshot):
@@ -76,6 +77,7 @@ class LentAttempt(_Lent, Attempt):
             turn = self._turns.pop()
         except IndexError:
             return super()._lock(writer)
+        self._turn = turn
         return writer.begin_held(turn)
 
 
@@ -93,9 +95,9 @@ class Inline:
         """What ``work`` gives."""
         return work()
 
-    async def end(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives."""
-        return work()
+    async def end(self, work: Callable[[], object], error: BaseException | None) -> None:  # noqa: ARG002 - as of Lane
+        """``work``."""
+        work()
 
     async def write(self, prepare: Callable[[], object], work: Callable[[], T]) -> T:  # noqa: ARG002 - as of Lane
         """What ``work`` gives."""
@@ -122,7 +124,14 @@ class Lane:
 
     async def call(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
         """What ``work`` gives, in a worker. Cancelled, its statement is interrupted; a write takes its transaction with it then."""
+        self._check()
         return await in_worker(self.pool, lambda job: self._run(job, work), undo)
+
+    def _check(self) -> None:
+        """The worker may do what the task that owns the unit may, so who asks is looked at here."""
+        unit = self.unit
+        if not (unit._active and unit._owner == here()):
+            raise not_here()
 
     async def join(self, work: Callable[[], T]) -> T:
         """As `call`, and calls on the blocking database in ``work`` belong to the unit."""
@@ -149,14 +158,20 @@ class Lane:
                 if connection is not None:
                     job.let_go()
 
-    async def end(self, work: Callable[[], T]) -> T:
-        """``work`` that ends the unit, in a worker, whatever becomes of the caller; nothing interrupts it."""
+    async def end(self, work: Callable[[], object], error: BaseException | None) -> None:
+        """``work`` that ends the unit, in a worker, whatever becomes of the caller; nothing interrupts it.
 
-        def last() -> T:
+        ``error``: what its block raised. Where the task was thrown away together with its loop nobody can wait any more.
+        """
+
+        def last() -> None:
             with self._busy:
-                return work()
+                work()
 
-        return await surely(self.pool, last)
+        if isinstance(error, GeneratorExit):
+            self.pool.run(last)
+        else:
+            await surely(self.pool, last)
 
     async def write(self, prepare: Callable[[], object], work: Callable[[], T]) -> T:
         """``work`` after ``prepare``, which raises where it would be refused; both in workers, and the turn is waited for in between."""
@@ -174,6 +189,7 @@ class Lane:
 
     async def read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         """Rows in the unit: on the loop's thread where that is short, else in a worker."""
+        self._check()
         unit: Any = self.unit
         rows = self._briefly(unit, sql, params, limit)
         return await self.call(lambda: unit._read(sql, params, limit)) if rows is None else rows
@@ -211,6 +227,14 @@ class Lane:
         if connection is None and reading is not None:
             connection = reading.connection
         return connection
+
+
+def not_here() -> ClosedError:
+    """A unit is used before, after or outside of its block."""
+    return ClosedError(
+        "The transaction or snapshot has not begun, has ended, or belongs to another task",
+        hint="Use it inside its `async with` block; other tasks open their own.",
+    )
 
 
 def lane_of(unit: Unit) -> Lane | Inline:

@@ -98,7 +98,8 @@ class AsyncRowStream(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        if not isinstance(error, GeneratorExit):  # else nobody can wait, and it is dropped
+            await self.close()
 
 
 def rows_of(engine: Callable[[], Awaitable[Engine]], sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
@@ -113,6 +114,14 @@ def rows_within(lane: Lane | Inline, sql: str, params: tuple[Any, ...]) -> Async
     return AsyncRowStream(source.take, source.end)
 
 
+class _Use:
+    """The reader of an iterator, and the job that uses it now. Of its own, so that the iterator is in no cycle."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.job: Job | None = None
+
+
 class _Own:
     """Rows on a reader of their own, taken by workers; `_busy` sees to it that there is one at a time."""
 
@@ -123,7 +132,7 @@ class _Own:
         self._busy = threading.Lock()
         self._pool: Pool | None = None
         self._stream: RowStream[Row] | None = None
-        self._connection: Connection | None = None
+        self._use = _Use()
 
     async def take(self, size: int) -> list[Any]:
         if self._pool is None:
@@ -138,50 +147,43 @@ class _Own:
         engine.using(lambda store: run(BlockingSource(store).plan(wanted)))
         engine.events.tell("uncached")
         store, connection = engine.using(lambda store: (store, store.readers.hold()))
-        self._connection = connection
+        use = self._use
+        use.connection = connection
 
         def rows() -> Generator[Row, None, None]:
             try:
                 yield from connection.stream(wanted.sql, wanted.parameters)
             finally:
-                self._connection = None
+                use.connection = None
+                if use.job is not None:
+                    use.job.let_go()  # before it is another's
                 store.readers.let_go(connection)
 
-        generator = rows()
         try:
             job.hold(connection)
         except DroppedError:
             store.readers.let_go(connection)
             raise
         with self._busy:
-            try:
-                self._stream = store.streaming(RowStream(generator))
-                return self._some(size)
-            finally:
-                job.let_go()
+            self._stream = store.streaming(RowStream(rows()))
+            return self._some(job, size)
 
     def _next(self, job: Job, size: int) -> list[Any]:
         with self._busy:
-            connection = self._connection
-            if connection is not None:
-                job.hold(connection)
-            try:
-                return self._some(size)
-            finally:
-                if connection is not None:
-                    job.let_go()
+            if self._use.connection is not None:
+                job.hold(self._use.connection)
+            return self._some(job, size)
 
-    def _some(self, size: int) -> list[Any]:
-        stream = self._stream
-        if stream is None:
-            return []
-        rows = list(islice(stream, size))
-        if len(rows) < size:
-            stream.close()
-        return rows
+    def _some(self, job: Job, size: int) -> list[Any]:
+        self._use.job = job
+        try:
+            return [] if self._stream is None else list(islice(self._stream, size))
+        finally:
+            self._use.job = None
+            job.let_go()
 
     async def end(self) -> None:
-        if self._pool is not None and self._connection is not None:
+        if self._pool is not None and self._use.connection is not None:
             await surely(self._pool, self._close)
 
     def _close(self) -> None:

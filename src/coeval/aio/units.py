@@ -12,7 +12,7 @@ from ..errors import SerializationError
 from ..sqlite.readers import Retired
 from ..transaction import Savepoint, Transaction
 from .jobs import in_worker
-from .lanes import Inline, Lane, LentAttempt, LentSnapshot, LentTransaction, take_turn
+from .lanes import Inline, Lane, LentAttempt, LentSnapshot, LentTransaction, not_here, take_turn
 from .reads import AsyncReads
 from .recording import AsyncRecording
 from .streams import AsyncRowStream, rows_within
@@ -37,7 +37,13 @@ Engines = Callable[[], "Awaitable[Engine]"]
 class _Unit(AsyncReads):
     """The calls of a unit, by its lane."""
 
-    _lane: Lane | Inline
+    _entered: Lane | Inline | None = None
+
+    @property
+    def _lane(self) -> Lane | Inline:
+        if self._entered is None:
+            raise not_here()
+        return self._entered
 
     async def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         return await self._lane.read(sql, params, limit)
@@ -75,8 +81,6 @@ class _WritingUnit(_Unit, AsyncWrites):
 class AsyncTransaction(_WritingUnit):
     """Reads and writes in one transaction, for ``async with``. Calls on the database in the same task join it; child tasks never do."""
 
-    _lane: Lane
-
     def __init__(self, engine: Engines) -> None:
         """Use `AsyncDatabase.transaction`."""
         self._open = engine
@@ -88,7 +92,7 @@ class AsyncTransaction(_WritingUnit):
         """
         unit = await begin(await self._open(), "transaction()")
         unit._push()
-        self._lane = unit._lane
+        self._entered = unit._lane
         return self
 
     async def __aexit__(
@@ -98,12 +102,13 @@ class AsyncTransaction(_WritingUnit):
 
         Cancelled while it ends, the caller leaves at once, and the commit or the rollback that was begun goes on.
         """
-        unit = self._lane.unit
+        lane = self._lane
+        unit = lane.unit
         assert isinstance(unit, LentTransaction)
         unit._pop()
         if not unit._forked:
             good = error is None
-            await self._lane.end(lambda: unit._end(good=good))
+            await lane.end(lambda: unit._end(good=good), error)
 
 
 class AsyncSavepoint:
@@ -122,20 +127,19 @@ class AsyncSavepoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._lane.call(lambda: self._inner.__exit__(kind, error, None))
+        if not isinstance(error, GeneratorExit):  # else nobody can wait, and the transaction around it is rolled back
+            await self._lane.call(lambda: self._inner.__exit__(kind, error, None))
 
 
 class JoinedTransaction(_WritingUnit):
     """The calls of the transaction that goes on in this task."""
 
     def __init__(self, lane: Lane | Inline) -> None:
-        self._lane = lane
+        self._entered = lane
 
 
 class AsyncSnapshot(_Unit):
     """Reads that all see the data as of the moment the snapshot was entered, for ``async with``. Calls in the same task join it."""
-
-    _lane: Lane
 
     def __init__(self, engine: Engines) -> None:
         """Use `AsyncDatabase.snapshot`."""
@@ -151,7 +155,7 @@ class AsyncSnapshot(_Unit):
 
         unit = await in_worker(engine.workers.reads, enter, lambda unit: unit.__exit__(None, None, None))
         unit._push()
-        self._lane = unit._lane
+        self._entered = unit._lane
         return self
 
     async def __aexit__(
@@ -160,14 +164,14 @@ class AsyncSnapshot(_Unit):
         unit = self._lane.unit
         assert isinstance(unit, LentSnapshot)
         unit._pop()
-        await self._lane.end(lambda: unit.__exit__(None, None, None))
+        await self._lane.end(lambda: unit.__exit__(None, None, None), error)
 
 
 class JoinedReads(_Unit):
     """The reading calls of the unit that goes on in this task, for ``async with``: it goes on afterwards."""
 
     def __init__(self, lane: Lane | Inline) -> None:
-        self._lane = lane
+        self._entered = lane
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,8 +184,6 @@ class JoinedReads(_Unit):
 
 class AsyncAttempt(_WritingUnit):
     """What `AsyncDatabase.write` gives its function: reads on a snapshot, and the turn with the first write."""
-
-    _lane: Lane
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -203,14 +205,14 @@ class AsyncAttempt(_WritingUnit):
             engine.workers.reads, enter, lambda unit: unit.__exit__(DroppedBlock, DroppedBlock(), None)
         )
         self._attempt._push()
-        self._lane = self._attempt._lane
+        self._entered = self._attempt._lane
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._attempt._pop()
-        await self._lane.end(lambda: self._attempt.__exit__(kind, error, None))
+        await self._lane.end(lambda: self._attempt.__exit__(kind, error, None), error)
 
 
 class DroppedBlock(BaseException):
