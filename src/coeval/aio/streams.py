@@ -86,9 +86,11 @@ class AsyncRowStream(Generic[T]):
 
     async def close(self) -> None:
         """Free the statement and its snapshot. Twice does no harm."""
+        at_its_end = self._done and not self._cut
         self._rows.clear()
         self._done = True
-        await self._end()
+        if not at_its_end:
+            await self._end()
 
     aclose = close
 
@@ -133,13 +135,13 @@ class _Own:
         self._pool: Pool | None = None
         self._stream: RowStream[Row] | None = None
         self._use = _Use()
+        self._closed = False
 
     async def take(self, size: int) -> list[Any]:
         if self._pool is None:
             engine = await self._open()
-            rows = await in_worker(engine.workers.reads, lambda job: self._first(engine, job, size))
             self._pool = engine.workers.held
-            return rows
+            return await in_worker(engine.workers.reads, lambda job: self._first(engine, job, size))
         return await in_worker(self._pool, lambda job: self._next(job, size))
 
     def _first(self, engine: Engine, job: Job, size: int) -> list[Any]:
@@ -165,6 +167,10 @@ class _Own:
             store.readers.let_go(connection)
             raise
         with self._busy:
+            if self._closed:
+                job.let_go()
+                store.readers.let_go(connection)
+                return []
             self._stream = store.streaming(RowStream(rows()))
             return self._some(job, size)
 
@@ -183,11 +189,12 @@ class _Own:
             job.let_go()
 
     async def end(self) -> None:
-        if self._pool is not None and self._use.connection is not None:
+        if self._pool is not None and not self._closed:
             await surely(self._pool, self._close)
 
     def _close(self) -> None:
         with self._busy:
+            self._closed = True
             stream, self._stream = self._stream, None
             if stream is not None:
                 stream.close()
