@@ -133,7 +133,7 @@ def table(title: str, heads: Sequence[str], groups: Mapping[str, Mapping[str, Se
         drawn.add_row(f"[bold]{group}")
         for name, values in sides.items():
             drawn.add_row(f"  {name}", *map(_shown, values))
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(drawn)
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(drawn)
 
 
 def _shown(value: float) -> str:

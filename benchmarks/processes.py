@@ -6,7 +6,8 @@ A wait lasts from asking for a transaction until it is entered. In the ideal que
 others and nothing is lost between them. A hold lasts from entering to the end of COMMIT, as one process alone measures it just
 before on the same side: among eight, whoever wakes another may lose the processor to it before it has looked at its clock. So
 the limits are ratios within one side, and what a hold costs is not in them. Inside, one row is inserted, and then Python is
-busy until the 2 ms are over. Beside it the standard sqlite3 module with the guides' settings, whose BEGIN IMMEDIATE polls for
+busy until the 2 ms are over. "Overtaken" is the most turns of others that went by in one wait: 7 in the ideal queue, whatever
+the machine and its disk were doing. Beside it the standard sqlite3 module with the guides' settings, whose BEGIN IMMEDIATE polls for
 the lock. Each side has a file of its own; the sides take turns. Afterwards the rows in the file are counted: as many as were
 committed. Ends with 1 where a limit is passed; the limits hold at both levels of durability.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ def main(arguments: list[str]) -> int:
             answers = _children.together(__file__, side, PROCESSES, path, SECONDS)
             prove(side, path, alone + answers)
             rows[side] = judged(verdicts, side, alone[0]["holds"], answers)
-    heads = ["hold ms", "ideal ms", "p50 ms", "p99 ms", "slowest ms", "locked", "fewest", "most"]
+    heads = ["hold ms", "ideal ms", "p50 ms", "p99 ms", "slowest ms", "overtaken", "locked", "fewest", "most"]
     title, as_json = f"{PROCESSES} processes, each holding the lock {HOLD * 1000:g} ms", "--json" in arguments
     if not as_json:
         table(f"{title}. {MACHINE}", ["waits; commits a process", *heads], {"": rows})
@@ -65,6 +67,12 @@ def main(arguments: list[str]) -> int:
 
 def judged(verdicts: Verdicts, side: str, holds: list[float], answers: list[dict[str, Any]]) -> list[float]:
     waits = [wait for one in answers for wait in one["waits"]]
+    entered = sorted(moment for one in answers for moment in one["entered"])
+    turns = max(
+        bisect_left(entered, moment) - bisect_right(entered, asked)
+        for one in answers
+        for asked, moment in zip(one["asked"], one["entered"], strict=True)
+    )
     commits = [len(one["holds"]) for one in answers]
     hold = sum(holds) / len(holds)
     ideal = (PROCESSES - 1) * hold
@@ -76,7 +84,7 @@ def judged(verdicts: Verdicts, side: str, holds: list[float], answers: list[dict
         verdicts.note(f"{side}: p99 / ideal queue", p99 / ideal)
         verdicts.note(f"{side}: slowest / ideal queue", slowest / ideal)
     times = [seconds * 1000 for seconds in (hold, ideal, p50, p99, slowest)]
-    return [*times, sum(one["refused"] for one in answers), min(commits), max(commits)]
+    return [*times, turns, sum(one["refused"] for one in answers), min(commits), max(commits)]
 
 
 def prepare(side: str, path: Path) -> None:
@@ -102,7 +110,7 @@ def child(side: str, path: str, seconds: float) -> int:
     library, durability = SIDES[side]
     transaction = coeval_side(path, durability) if library == "coeval" else standard_side(path, durability)
     transaction()
-    waits, holds, refused = [], [], 0
+    waits, holds, asks, entries, refused = [], [], [], [], 0
     ends = _children.begin() + seconds
     while (asked := time.monotonic()) < ends:
         try:
@@ -114,8 +122,10 @@ def child(side: str, path: str, seconds: float) -> int:
             waits.append(time.monotonic() - asked)
             continue
         waits.append(entered - asked)
+        asks.append(asked)
+        entries.append(entered)
         holds.append(left - entered)
-    return _children.answer({"waits": waits, "holds": holds, "refused": refused})
+    return _children.answer({"waits": waits, "holds": holds, "asked": asks, "entered": entries, "refused": refused})
 
 
 def coeval_side(path: str, durability: Any) -> Transaction:
