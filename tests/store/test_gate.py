@@ -1,0 +1,401 @@
+"""The gate in one process: turns in order of arrival for whoever asks, in whatever way, and never a turn lost (law 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import coeval
+from coeval import errors
+from coeval.sqlite import gate as gates
+from coeval.sqlite.gate import Gate
+from coeval.sqlite.queue_file import queue_beside
+from store.behind import PATIENCE, Caller, eventually, gate_of, held, learn, outcome, queue_up
+
+
+@pytest.fixture(params=["alone", "with a file"])
+def gate(request, path):
+    """A gate without and with the queue among processes."""
+    path.touch()
+    gate = Gate() if request.param == "alone" else Gate(lambda: queue_beside(str(path)))
+    yield gate
+    eventually(lambda: gate.idle)
+    gate.close()
+
+
+def test_a_free_turn_is_had_at_once(gate):
+    """No waiting, no thread; `try_enter` and `ask` get it, too."""
+    turn = gate.enter("one", 0.0)
+    assert gate.has(turn)
+    assert None is gate.try_enter("two")
+    gate.leave()
+    assert gate.idle
+    two = gate.try_enter("two")
+    assert two is not None
+    assert gate.has(two)
+    gate.leave()
+    future = gate.ask("three")
+    assert future.done()
+    assert gate.has(future.result())
+    gate.leave()
+    assert None is gate._thread
+
+
+def test_first_come_first_served_in_every_way(gate):
+    """Threads that wait and futures of those who must not are one queue; `first` goes before them."""
+    order = []
+    gate.enter("the holder", 1)
+
+    def enter(name):
+        gate.enter(name, PATIENCE)
+        order.append(name)
+        gate.leave()
+
+    def first(name):
+        gate.first(name, PATIENCE)
+        order.append(name)
+        gate.leave()
+
+    def ask(name):
+        def granted(future):
+            order.append(future.result().what)
+            gate.leave()
+
+        gate.ask(name).add_done_callback(granted)
+
+    callers = []
+    for n in range(12):
+        if n % 2:
+            ask(f"{n}")
+        else:
+            callers.append(Caller(lambda n=n: enter(f"{n}")))
+        eventually(lambda n=n: gate.queue == n + 1)
+    callers.append(Caller(lambda: first("before all")))
+    eventually(lambda: gate.queue == 13)
+    assert None is gate.try_enter("not before those who wait")
+    gate.leave()
+    for caller in callers:
+        assert None is caller.ended()
+    eventually(lambda: len(order) == 13)
+    assert ["before all", *(f"{n}" for n in range(12))] == order
+
+
+def test_an_ask_cancelled_while_it_waits(gate):
+    """Its place is given up; those behind it move up."""
+    gate.enter("the holder", 1)
+    futures = [gate.ask(f"{n}") for n in range(3)]
+    assert futures[0].cancel()
+    assert futures[1].cancel()
+    gate.leave()
+    assert "2" == futures[2].result(PATIENCE).what
+    assert gate.has(futures[2].result())
+    gate.leave()
+
+
+def test_an_ask_cancelled_when_it_was_granted(gate):
+    """Too late: it has the turn, and has to leave it; that passes it on."""
+    gate.enter("the holder", 1)
+    future, behind = gate.ask("asked"), gate.ask("behind")
+    gate.leave()
+    future.result(PATIENCE)
+    assert not future.cancel()
+    assert not behind.done()
+    gate.leave()
+    assert "behind" == behind.result(PATIENCE).what
+    gate.leave()
+
+
+def test_cancelling_at_the_very_moment_of_the_grant(gate, scaled):
+    """Whoever wins, the turn is held by exactly one, or free; it is never lost."""
+    for _ in range(scaled(20_000, 500)):
+        gate.enter("the holder", 1)
+        future = gate.ask("asked")
+        barrier = threading.Barrier(2)
+        cancelled = []
+
+        def cancel(future=future, barrier=barrier, cancelled=cancelled):
+            barrier.wait()
+            cancelled.append(future.cancel())
+
+        caller = Caller(cancel)
+        barrier.wait()
+        gate.leave()
+        caller.ended()
+        if not cancelled[0]:
+            assert gate.has(future.result(PATIENCE))
+            gate.leave()
+        eventually(lambda: gate.idle)
+
+
+def test_a_time_out_of_nothing(gate):
+    """With no time to wait, a turn that is not free is refused at once, naming who has it."""
+    with held_by("the holder", gate), pytest.raises(errors.LockTimeoutError, match="the holder"):
+        gate.enter("impatient", 0.0)
+    assert 0 == gate.queue
+
+
+class held_by:  # noqa: N801 - read as a phrase
+    """Another thread has the turn."""
+
+    def __init__(self, name, gate):
+        self.name, self.gate = name, gate
+
+    def __enter__(self):
+        self.leave, entered = threading.Event(), threading.Event()
+
+        def hold():
+            self.gate.enter("held", PATIENCE)
+            entered.set()
+            self.leave.wait(PATIENCE)
+            self.gate.leave()
+
+        self.caller = Caller(hold, name=self.name)
+        entered.wait(PATIENCE)
+
+    def __exit__(self, *_):
+        self.leave.set()
+        self.caller.ended()
+
+
+def test_what_a_late_one_is_told(gate):
+    """For those who keep their own time: the same words as `enter` would raise."""
+    with held_by("the slow one", gate):
+        future = gate.ask("mine")
+        assert future.cancel()
+        said = gate.late("INSERT INTO\n  t", 3.5)
+        assert isinstance(said, errors.LockTimeoutError)
+        for part in ("in 3.5 s", "for INSERT INTO t", "by the slow one", f"process {os.getpid()}", "with held"):
+            assert part in said.message
+    assert "nobody holds it" in gate.late("mine", 1).message
+
+
+def test_its_thread_ends_by_itself(path, monkeypatch):
+    """It is there while something waits for the file or has no thread of its own, and gone a while after; then it comes again."""
+    monkeypatch.setattr(gates, "PATIENCE", 0.02)
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t(x)")
+        learn(db, "INSERT INTO t VALUES (1)")
+        store, gate = db._engine.store(), gate_of(db)
+        statement = store.statements.sharable("INSERT INTO t VALUES (1)")
+        for _ in range(3):
+            assert 1 == store.batches.submit(statement, ()).result(PATIENCE).rowcount
+            eventually(lambda: gate._thread is None)
+            eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "coeval-gate"])
+        assert 3 == db.scalar("SELECT count(*) FROM t")
+
+
+def test_its_thread_ends_with_the_database(path):
+    """Closing does not leave it behind."""
+    db = coeval.open(path)
+    db.script("CREATE TABLE t(x)")
+    learn(db, "INSERT INTO t VALUES (1)")
+    store = db._engine.store()
+    store.batches.submit(store.statements.sharable("INSERT INTO t VALUES (1)"), ()).result(PATIENCE)
+    thread = store.writer.gate._thread
+    assert thread is not None
+    assert thread.daemon
+    db.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_close_while_others_wait(path):
+    """Futures and threads that wait when the database is closed are told: a result, or that it is closed or replaced; none hangs."""
+    db = coeval.open(path, timeout=1)
+    db.script("CREATE TABLE t(x)")
+    sql = "INSERT INTO t VALUES (?)"
+    learn(db, sql)
+    store = db._engine.store()
+    gate = store.writer.gate
+    gate.enter("the holder", 1)
+    callers = queue_up(db, [lambda: db.execute(sql, 1), lambda: db.script("INSERT INTO t VALUES (2)")])
+    futures = [store.batches.submit(store.statements.sharable(sql), (3,)), gate.ask("asked")]
+    closing = Caller(db.close)
+    eventually(lambda: gate.queue == 5 or not closing.is_alive())
+    gate.leave()
+    told = futures[1].result(PATIENCE)
+    assert gate.has(told)
+    with pytest.raises((errors.Error, coeval.sqlite.readers.Retired)):
+        store.writer.begin_held(told)
+    found = outcome(futures[0])
+    assert not isinstance(found, BaseException) or type(found).__name__ == "Retired", found
+    for caller in callers:
+        found = caller.ended()
+        assert found is None or not isinstance(found, BaseException) or isinstance(found, errors.ClosedError), found
+    assert None is closing.ended()
+    eventually(lambda: gate.idle)
+
+
+@pytest.mark.parametrize("how", ["execute", "executemany", "script", "transaction", "write", "vacuum"])
+def test_waiting_for_ones_own_loop_is_refused(path, how):
+    """A task that awaits in a blocking transaction, and another that would stop the loop by waiting for it: an error at once."""
+    calls = {
+        "execute": lambda db: db.execute("INSERT INTO t VALUES (1)"),
+        "executemany": lambda db: db.executemany("INSERT INTO t VALUES (?)", [(1,)]),
+        "script": lambda db: db.script("INSERT INTO t VALUES (1)"),
+        "transaction": lambda db: db.transaction().__enter__(),
+        "write": lambda db: db.write(lambda tx: tx.execute("INSERT INTO t VALUES (1)")),
+        "vacuum": lambda db: db.vacuum(),
+    }
+    with coeval.open(path, timeout=5) as db:
+        db.script("CREATE TABLE t(x)")
+        learn(db, "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (?)")
+
+        async def main():
+            inside, leave = asyncio.Event(), asyncio.Event()
+
+            async def holds():
+                with db.transaction():
+                    inside.set()
+                    await leave.wait()
+
+            task = asyncio.create_task(holds())
+            await inside.wait()
+            began = time.monotonic()
+            try:
+                with pytest.raises(errors.ReentryError, match="event loop"):
+                    calls[how](db)
+            finally:
+                leave.set()
+                await task
+            assert time.monotonic() - began < 4
+
+        asyncio.run(main())
+        assert gate_of(db).idle
+        assert 1 == db.execute("INSERT INTO t VALUES (1)").rowcount
+
+
+def test_another_threads_loop_may_wait(path):
+    """It is not the loop that matters but whether waiting stops the holder: a loop in another thread just waits."""
+    with coeval.open(path, timeout=PATIENCE) as db:
+        db.script("CREATE TABLE t(x)")
+
+        async def write():
+            db.execute("INSERT INTO t VALUES (1)")
+
+        with held(db) as leave:
+            (caller,) = queue_up(db, [lambda: asyncio.run(write())])
+            leave.set()
+            assert None is caller.ended()
+
+
+def test_waits_and_holds_are_told_apart(gate):
+    """Turns, the seconds waited for them, and the seconds they lasted, each summed, and the longest of each."""
+    began = time.monotonic()
+    gate.enter("the holder", 1)
+    future = gate.ask("asked")
+    time.sleep(0.02)
+    gate.leave()
+    future.result(PATIENCE)
+    gate.leave()
+    whole = time.monotonic() - began
+    counts = gate.counts
+    assert 2 == counts.turns
+    assert 0.015 <= counts.longest_wait <= counts.waited <= whole
+    assert 0.02 <= counts.longest_hold <= counts.held <= whole + 0.01
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["ask", "cancel", "leave", "try"]), st.integers(0, 5)), max_size=40
+    )
+)
+def test_against_a_model(steps):
+    """Any order of asking, giving up and leaving: it is always the turn of the one whom a plain list says."""
+    gate = Gate()
+    waiting, futures, holder = deque(), {}, None
+    for number, (step, which) in enumerate(steps):
+        if step == "ask":
+            futures[number] = gate.ask(f"{number}")
+            if holder is None:
+                holder = number
+            else:
+                waiting.append(number)
+        elif step == "cancel" and waiting:
+            number = waiting[which % len(waiting)]
+            assert futures[number].cancel()
+            waiting.remove(number)
+        elif step == "leave" and holder is not None:
+            gate.leave()
+            holder = waiting.popleft() if waiting else None
+        elif step == "try":
+            turn = gate.try_enter("tried")
+            assert (turn is not None) == (holder is None)
+            if turn is not None:
+                gate.leave()
+        assert (holder is None) == (gate._holder is None)
+        if holder is not None:
+            assert f"{holder}" == gate._holder.what
+            assert futures[holder].done()
+        assert len(waiting) == sum(not futures[number].done() for number in waiting)
+    while holder is not None:
+        gate.leave()
+        holder = waiting.popleft() if waiting else None
+        assert holder is None or f"{holder}" == gate._holder.what
+    assert gate.idle
+
+
+def test_a_crowd_of_all_kinds(path, scaled):
+    """Threads that enter, give up, ask and cancel, at random: at every moment one at the most has the turn, and at the end nobody."""
+    path.touch()
+    gate = Gate(lambda: queue_beside(str(path)))
+    inside, most, done = [], [], []
+
+    def work(number):
+        for n in range(scaled(2_000, 60)):
+            try:
+                if (number + n) % 3:
+                    gate.enter(f"{number}", 0.001 if n % 5 == 0 else PATIENCE)
+                else:
+                    future = gate.ask(f"{number}")
+                    if n % 2 and future.cancel():
+                        continue
+                    future.result(PATIENCE)
+            except errors.LockTimeoutError:
+                continue
+            inside.append(number)
+            most.append(len(inside))
+            done.append(number)
+            inside.pop()
+            gate.leave()
+
+    for caller in [Caller(lambda n=n: work(n)) for n in range(8)]:
+        assert None is caller.ended()
+    assert 1 == max(most)
+    eventually(lambda: gate.idle)
+    assert len(done) > 100
+    gate.close()
+
+
+def test_a_turn_waits_for_one_batch_at_the_most(path):
+    """Threads that write without end do not keep a transaction waiting: between its asking and its turn there is one batch."""
+    with coeval.open(path, timeout=PATIENCE, durability="normal") as db:
+        db.script("CREATE TABLE t(x)")
+        sql = "INSERT INTO t VALUES (?)"
+        learn(db, sql)
+        store = db._engine.store()
+        stop, most = threading.Event(), []
+
+        def write():
+            n = 0
+            while not stop.is_set():
+                n += 1
+                db.execute(sql, n)
+
+        writers = [Caller(write) for _ in range(6)]
+        for _ in range(50):
+            before = store.batches.counts.batches
+            with db.transaction():
+                most.append(store.batches.counts.batches - before)
+        stop.set()
+        for caller in writers:
+            assert None is caller.ended()
+        # One that was under way, one made of those before it in the queue, and one counted late by its own leader.
+        assert max(most) <= 3
