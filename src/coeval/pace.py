@@ -76,10 +76,17 @@ class Pace:
         elif stretch is Stretch.SOME:
             self._owed[sql] = OWED
 
-    def slow(self, sql: str) -> None:
-        """``sql`` has taken more than the budget."""
+    def slow(self, sql: str, *, stopped: bool) -> None:
+        """``sql`` has taken more than the budget on the loop's thread; ``stopped``: and was stopped there, after many steps.
+
+        Where it was not, and has no long steps, the thread may have waited for a processor or a disk: it is looked at once in a worker,
+        by the processor's time.
+        """
         self.brief.pop(sql, None)
-        if self._stretches.get(sql, (Stretch.ANY, 0))[0] is not Stretch.ANY:
+        kind = self._stretches.get(sql, (Stretch.ANY, 0))[0]
+        if kind is Stretch.NONE and not stopped:
+            self._owed[sql] = 1
+        elif kind is not Stretch.ANY:
             owed = self._relapse.get(sql, OWED)
             self._owed[sql] = owed
             self._relapse[sql] = min(2 * owed, MOST_OWED)
@@ -89,7 +96,7 @@ class Pace:
         owed = self._owed.get(sql)
         if owed is None:
             if seconds > BUDGET and sql in self.brief:
-                self.slow(sql)
+                self.slow(sql, stopped=True)
         elif seconds > BUDGET / 2:
             self._owed[sql] = max(owed, OWED)
         elif owed > 1:

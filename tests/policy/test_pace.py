@@ -55,7 +55,7 @@ def test_any_time_never_runs_on_the_loop():
     """However quick it was, and also after it was called slow."""
     pace = Pace()
     pace.learn("a", 1, Stretch.ANY)
-    pace.slow("a")
+    pace.slow("a", stopped=True)
     for _ in range(1000):
         pace.ran("a", 0.0)
     assert pace.brief == {}
@@ -67,7 +67,7 @@ def test_every_relapse_costs_more():
     pace.learn("a", 0, Stretch.NONE)
     owed = []
     for _ in range(8):
-        pace.slow("a")
+        pace.slow("a", stopped=True)
         count = 0
         while "a" not in pace.brief:
             pace.ran("a", 0.0)
@@ -75,6 +75,29 @@ def test_every_relapse_costs_more():
         owed.append(count)
     assert owed[:3] == [OWED, 2 * OWED, 4 * OWED]
     assert owed[-1] == MOST_OWED
+
+
+def test_a_delay_that_was_not_its_own_costs_one_run():
+    """Where it was not stopped and has no long steps, one quick run in a worker clears it, however often that happens."""
+    pace = Pace()
+    pace.learn("a", 0, Stretch.NONE)
+    pace.learn("b", 0, Stretch.SOME)
+    for _ in range(OWED):
+        pace.ran("b", 0.0)
+    for _ in range(10):
+        pace.slow("a", stopped=False)
+        assert pace.brief == {"b": 0}
+        pace.ran("a", BUDGET)
+        for _ in range(OWED - 1):
+            pace.ran("a", 0.0)
+            assert "a" not in pace.brief
+        pace.ran("a", 0.0)
+        pace.slow("a", stopped=False)
+        pace.ran("a", 0.0)
+        assert pace.brief == {"a": 0, "b": 0}
+    pace.slow("b", stopped=False)
+    pace.ran("b", 0.0)
+    assert pace.brief == {"a": 0}
 
 
 def test_another_program_begins_anew():

@@ -30,30 +30,16 @@ class OutrunError(Exception):
     """It cannot be done here and now."""
 
 
-class Deadline:
-    """A progress handler that stops a statement which has used its budget."""
-
-    __slots__ = ("late", "until")
-
-    def __init__(self, until: float) -> None:
-        self.until = until  #: time.perf_counter() at which it stops what runs
-        self.late = False
-
-    def __call__(self) -> bool:
-        if perf_counter() < self.until:
-            return False
-        self.late = True
-        return True
-
-
 #: Names our progress handler among those that `on_connect` may have set.
 _NAME = "coeval"
 
 
-def hurry(connection: Connection, deadline: Deadline) -> None:
-    """From now on its statements wait for no lock, and stop at ``deadline``."""
+def hurry(connection: Connection, until: float) -> None:
+    """From now on its statements wait for no lock, and stop at ``until``; ``connection.deadline.late`` says whether one was stopped."""
+    connection.deadline.until = until
+    connection.deadline.late = False
     connection.raw.set_busy_timeout(0)
-    connection.raw.set_progress_handler(deadline, STEPS, id=_NAME)
+    connection.raw.set_progress_handler(connection.deadline, STEPS, id=_NAME)
 
 
 def relax(connection: Connection, patience: int) -> None:
@@ -80,7 +66,9 @@ def read_briefly(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
         return None
     raw = connection.raw
     start = perf_counter()
-    deadline = Deadline(start + BUDGET)
+    deadline = connection.deadline
+    deadline.until = start + BUDGET
+    deadline.late = False
     try:
         raw.set_busy_timeout(0)
         raw.set_progress_handler(deadline, STEPS, id=_NAME)
@@ -91,7 +79,7 @@ def read_briefly(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
         relax(connection, readers.patience)
         readers.give_back_doubtful(connection)
         if deadline.late and isinstance(error, StoreError):
-            pace.slow(sql)
+            pace.slow(sql, stopped=True)
             return None
         if isinstance(error, LockTimeoutError):
             return None
@@ -101,7 +89,7 @@ def read_briefly(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
     readers.give_back(connection)
     spent = perf_counter() - start
     if spent > BUDGET:
-        pace.slow(sql)
+        pace.slow(sql, stopped=False)
     engine.workers.spent += spent
     engine.events.counts["uncached"] += 1
     if engine.events.listeners:
@@ -115,7 +103,8 @@ class Brief:
     def __init__(self, store: Store) -> None:
         self._readers = store.readers
         self._patience = store.readers.patience
-        self.deadline = Deadline(perf_counter() + BUDGET)
+        self._until = perf_counter() + BUDGET
+        self.late = False  #: a statement was stopped
 
     def take(self) -> Connection:
         """One that is idle, in a hurry. Raises OutrunError."""
@@ -123,7 +112,7 @@ class Brief:
             connection = self._readers.idle.pop()
         except IndexError:
             raise OutrunError from None
-        hurry(connection, self.deadline)
+        hurry(connection, self._until)
         return connection
 
     def hold(self) -> Connection:
@@ -132,19 +121,24 @@ class Brief:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        relax(connection, self._patience)
+        self._calm(connection)
         self._readers.give_back(connection)
 
     def give_back_doubtful(self, connection: Connection) -> None:
-        relax(connection, self._patience)
+        self._calm(connection)
         self._readers.give_back_doubtful(connection)
 
     def let_go(self, connection: Connection) -> None:
-        relax(connection, self._patience)
+        self._calm(connection)
         self._readers.let_go(connection)
 
     def discard(self, connection: Connection) -> None:
+        self._calm(connection)
         self._readers.discard(connection)
+
+    def _calm(self, connection: Connection) -> None:
+        self.late = self.late or connection.deadline.late
+        relax(connection, self._patience)
 
 
 class _Source(BlockingSource):
@@ -190,14 +184,14 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
     except OutrunError:
         return None
     except StoreError as error:
-        if brief.deadline.late:
-            pace.slow(wanted.sql)
+        if brief.late:
+            pace.slow(wanted.sql, stopped=True)
             return None
         if isinstance(error, LockTimeoutError):
             return None
         raise
     spent = perf_counter() - start
     if spent > BUDGET:
-        pace.slow(wanted.sql)
+        pace.slow(wanted.sql, stopped=False)
     engine.workers.spent += spent
     return rows

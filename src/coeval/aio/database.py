@@ -117,9 +117,10 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
         query.__doc__ = AsyncReads.query.__doc__
 
     async def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
-        engine = await self._opened()
-        unit = joined(engine)
-        if unit is not None:
+        engine = self._engine
+        if engine is None or engine._store is None or self._closed:
+            engine = await self._opened()
+        if current.get() is not None and (unit := joined(engine)) is not None:
             return await lane_of(unit).read(sql, params, limit)
         if self._direct:
             rows = read_briefly(engine, sql, params, limit)

@@ -24,7 +24,7 @@ from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import Unit, current, here
 from ..workers import Pool
-from .brief import Deadline, hurry, relax
+from .brief import hurry, relax
 from .jobs import Job, in_worker, settled, surely
 
 if TYPE_CHECKING:
@@ -202,22 +202,21 @@ class Lane:
         if sql not in statements.pace.brief or statements.remembered(sql) is None or not self._busy.acquire(False):
             return None
         start = perf_counter()
-        deadline = Deadline(start + BUDGET)
         try:
-            hurry(connection, deadline)
+            hurry(connection, start + BUDGET)
             rows: tuple[Row, ...] = unit._read(sql, params, limit)
         except apsw.ConnectionClosedError:  # its snapshot was ended, which the worker will hear
             return None
         except StoreError:
-            if not deadline.late:
+            if not connection.deadline.late:
                 raise
-            statements.pace.slow(sql)
+            statements.pace.slow(sql, stopped=True)
             return None
         finally:
             relax(connection, unit._store.readers.patience)
             self._busy.release()
         if perf_counter() - start > BUDGET:
-            statements.pace.slow(sql)
+            statements.pace.slow(sql, stopped=False)
         return rows
 
     def _connection(self) -> Connection | None:

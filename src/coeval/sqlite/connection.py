@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
+from time import perf_counter
 from typing import Any
 
 import apsw
@@ -67,6 +68,22 @@ def _check_hooked(connection: apsw.Connection) -> None:
         raise ConfigError(f"on_connect {left}", hint="Leave that out of on_connect.")
 
 
+class Deadline:
+    """A progress handler that stops a statement which runs for too long."""
+
+    __slots__ = ("late", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0  #: time.perf_counter() at which it stops what runs
+        self.late = False  #: it did
+
+    def __call__(self) -> bool:
+        if perf_counter() < self.until:
+            return False
+        self.late = True
+        return True
+
+
 class Connection:
     """A connection to the store's file, for one thread at a time."""
 
@@ -105,6 +122,7 @@ class Connection:
         self._convert = settings.convert
         self._cursor = self.raw.cursor()
         self._control = self.raw.cursor().execute
+        self.deadline = Deadline()  #: in force where a loop's thread uses it
         self._shapes: dict[str, Shape] = {}  # by statement, as last compiled
         self._version = -1  # of the schema, when last looked at
         self.uses = 0  #: statements that read rows, so far
