@@ -67,10 +67,10 @@ def watch(look: Look) -> object:
     return _Files(look)
 
 
-def watch_statements(look: Callable[[str, str, int], object]) -> Callable[[apsw.Connection], None]:
-    """An ``on_connect`` that calls ``look("start" or "end", sql, connection)`` for every statement, Coeval's own too."""
+def watch_statements(look: Callable[[str, str, int], object]) -> None:
+    """Call ``look("start" or "end", sql, connection)`` for every statement of every connection made from now on, Coeval's own too."""
 
-    def on_connect(connection: apsw.Connection) -> None:
+    def hook(connection: apsw.Connection) -> None:
         number = id(connection)
 
         def heard(event: dict[str, Any]) -> None:
@@ -78,4 +78,4 @@ def watch_statements(look: Callable[[str, str, int], object]) -> Callable[[apsw.
 
         connection.trace_v2(apsw.SQLITE_TRACE_STMT | apsw.SQLITE_TRACE_PROFILE, heard)
 
-    return on_connect
+    apsw.connection_hooks.append(hook)

@@ -113,7 +113,7 @@ def counted(program, path, tmp_path):
         child = program("power", path=path, aside=tmp_path, **settings)
         said = child.hear(100)
         assert not said["failures"], said["failures"][0]
-        return said["counted"], said["commits"]
+        return said["counted"], said["counted"]["wal commit"]
 
     return run
 

@@ -1,6 +1,6 @@
 """Named points of a write and of a checkpoint, at which a process can be made to die by SIGKILL.
 
-Nothing in Coeval knows of them: statements are traced through ``on_connect``, files watched by a VFS, and the gate by its
+Nothing in Coeval knows of them: statements are traced, files watched by a VFS, and the gate by its
 ``fcntl.flock``. `arm` comes before ``import coeval``.
 """
 
@@ -71,8 +71,8 @@ class Trap:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(point: str, passage: int) -> tuple[Trap, dict[str, Any]]:
-    """A trap at ``point``, and the settings for `coeval.open` that it needs."""
+def arm(point: str, passage: int) -> Trap:
+    """A trap at ``point``."""
     trap = Trap(passage)
     if point in STATEMENTS:
         moment, beginning = STATEMENTS[point]
@@ -80,11 +80,12 @@ def arm(point: str, passage: int) -> tuple[Trap, dict[str, Any]]:
         def heard(at: str, sql: str, _connection: int) -> None:
             _if(at == moment and sql.startswith(beginning), trap)
 
-        return trap, {"on_connect": shim.watch_statements(heard)}
+        shim.watch_statements(heard)
+        return trap
     if point in FILES:
         place = FILES[point]
         _kept.append(shim.watch(lambda kind, what, *_: _if((kind, what) == place, trap)))
-        return trap, {}
+        return trap
     moment, wanted = GATE[point]
     flock = fcntl.flock
 
@@ -96,7 +97,7 @@ def arm(point: str, passage: int) -> tuple[Trap, dict[str, Any]]:
             _if(bool(operation & wanted), trap)
 
     fcntl.flock = watched
-    return trap, {}
+    return trap
 
 
 _kept: list[object] = []

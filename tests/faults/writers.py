@@ -27,11 +27,12 @@ def main(
     large: int = 0,
 ) -> None:
     """Run until told to stop."""
-    signal.alarm(110)  # a trap that is never reached
-    trap, extra = traps.arm(point, passage) if point else (None, {})
+    if point:
+        signal.alarm(60)  # a trap that is never reached
+    trap = traps.arm(point, passage) if point else None
     import coeval
 
-    db = coeval.open(path, **{"timeout": 60.0, **(settings or {}), **extra})
+    db = coeval.open(path, **{"timeout": 60.0, **(settings or {})})
     noted = Ledger(ledger)
     done = threading.Event()
     counts = [0] * threads
