@@ -18,6 +18,7 @@ from .coherence.scopes import BLOCK
 from .errors import SerializationError
 from .reads import request
 from .rows import Result, Row
+from .sqlite.place import Turn
 from .sqlite.routing import check_write
 from .sqlite.statement import Kind
 from .streams import RowStream
@@ -77,15 +78,17 @@ class Attempt(Transaction):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits what was written, durably, or rolls back where the function raised. Raises SerializationError that it swallowed."""
-        self._pop()
-        if self._forked:
-            return
         try:
+            self._pop()
+            if self._forked:
+                return
             if self._connection is not None:
                 self._end(good=error is None and self.conflict is None)
         finally:
-            self._cut_streams()
-            self._end_reading()
+            if not self._forked:
+                self._give_up()
+                self._cut_streams()
+                self._end_reading()
         if error is None and self.conflict is not None:
             raise self.conflict
 
@@ -153,7 +156,8 @@ class Attempt(Transaction):
 
     def _lock(self, writer: Writer) -> Connection:
         """The turn, and the lock."""
-        return writer.begin(self._what)
+        self._turn = Turn(self._what)
+        return writer.begin(self._turn)
 
     def _changed(self, reading: _Noting, connection: Connection) -> str | None:
         """What has changed since the snapshot, in the write transaction on ``connection``; None where nothing has that was read."""

@@ -91,7 +91,7 @@ class Recording:
                 session.close()
 
 
-def apply(transaction: Transaction, changeset: bytes, conflict: Conflict) -> Applied:
+def apply(transaction: Transaction, changeset: object, conflict: Conflict) -> Applied:
     """`Database.apply`, in ``transaction``."""
     if not isinstance(changeset, bytes) or conflict not in ("abort", "omit", "replace"):
         raise ParameterError(

@@ -141,6 +141,9 @@ class DirectWrites(Writes):
                 retry -= 1
             except Retired:  # the file was replaced meanwhile: nothing was written
                 continue
+            finally:
+                attempt._pop()  # after an interrupt between two steps
+                attempt._give_up()
 
 
 def check_attempts(function: object, retry: object) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from .errors import ClosedError, StoreError
 from .reads import Reads, request
 from .rows import Result, Row
+from .sqlite.place import Turn
 from .sqlite.routing import check_parameters, check_read, check_write
 from .sqlite.script import run_script
 from .sqlite.statement import Kind, Statement, check_text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .changesets import Recording
     from .engine import Engine
     from .sqlite.connection import Connection, Parameters
+    from .sqlite.store import Store
 
 T = TypeVar("T")
 
@@ -43,41 +45,71 @@ class Transaction(Unit, Reads, Writes):
         self._engine = engine
         self._what = what
         self._connection: Connection | None = None
+        self._turn: Turn | None = None
         self._schema_changed = False
 
     def __enter__(self) -> Self:
         """Waits for the turn, in order of arrival; raises LockTimeoutError naming the holder."""
-        self._begin()
-        self._push()
+        try:
+            self._begin()
+            self._push()
+        except BaseException:  # an interrupt between two steps
+            self._pop()
+            self._give_up()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits, durably, or rolls back where the block raised. Raises what COMMIT raises, after rolling back."""
-        self._pop()
-        if not self._forked:
-            self._end(good=error is None)
+        try:
+            self._pop()
+            if not self._forked:
+                self._end(good=error is None)
+        except BaseException:  # what COMMIT raised; or an interrupt between two steps
+            self._active = False
+            if not self._forked:
+                self._give_up()
+            raise
 
     def alone(self, work: Callable[[Self], T]) -> T:
         """``work`` in this transaction, which is for one call: nobody joins it."""
-        self._begin(stacked=True)
         try:
-            result = work(self)
-        except BaseException:
-            self._end(good=False)
-            raise
-        self._end(good=True)
+            self._begin(stacked=True)
+            try:
+                result = work(self)
+            except BaseException:
+                self._end(good=False)
+                raise
+            self._end(good=True)
+        finally:
+            self._give_up()
         return result
 
     def _begin(self, *, stacked: bool = False) -> None:
         """Take the turn and the lock."""
-        self._store, self._connection = self._engine.using(
-            lambda store: (store, store.writer.begin(self._what, stacked=stacked))
-        )
+
+        def begin(store: Store) -> None:
+            self._store = store
+            self._turn = Turn(self._what, stacked=stacked)
+            self._connection = store.writer.begin(self._turn)
+
+        self._engine.using(begin)
+
+    def _give_up(self) -> None:
+        """Pass the turn on, if it is still held: what should have done it was interrupted. Twice does no harm."""
+        if self._turn is not None and not self._forked:
+            self._store.writer.give_up(self._turn)
 
     def _end(self, *, good: bool) -> None:
         """Commit where ``good``, else roll back; pass the turn on."""
+        try:
+            self._finish(good)
+        finally:
+            self._give_up()
+
+    def _finish(self, good: bool) -> None:
         connection, self._connection = self._connection, None
         assert connection is not None
         self._cut_streams()

@@ -29,7 +29,7 @@ class Unit:
     def __init__(self, engine: object) -> None:
         self._unit_of = engine
         self._active = False
-        self._owner: tuple[int, int, Any] = (0, 0, None)
+        self._owner: tuple[int, int, Any] = (os.getpid(), 0, None)
         self._outer: Unit | None = None
         self._streams: list[RowStream[Any]] = []
 

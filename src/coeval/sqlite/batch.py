@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: A batch takes no more members than this, rows of them together, and none after so many seconds (bounded overtaking).
 MEMBERS, ROWS, SECONDS = 512, 10_000, 0.01
 
+#: How often the end of a batch is done again when an interrupt hits it.
+TRIES = 8
+
 Outcome = Result | BaseException
 
 
@@ -52,9 +55,12 @@ class BatchCounts:
 class Batches:
     """Makes members. They come in through the writer's gate."""
 
-    def __init__(self, writer: Writer, tell: Callable[[], None]) -> None:
-        """``tell`` is called for each write that was committed."""
+    def __init__(
+        self, writer: Writer, tell: Callable[[], None], alone: Callable[[Connection], bool] = lambda _: False
+    ) -> None:
+        """``tell`` is called for each write that was committed; ``alone`` says whether what may be shared is in doubt now (hole 7)."""
         self._writer = writer
+        self._alone = alone
         self._tell = tell
         self.counts = BatchCounts()
         writer.gate.lead = self._lead_for_task
@@ -73,8 +79,7 @@ class Batches:
             result: Result = self._lead(member) if outcome is LEAD else outcome
             return result
         except BaseException:  # an interrupt between two steps
-            if gate.has(member):
-                self._writer.rollback()
+            self._writer.give_up(member)
             raise
 
     def submit(self, statement: Statement, parameters: Any, many: bool = False) -> Future[Result]:
@@ -99,11 +104,11 @@ class Batches:
         writer = self._writer
         connection = writer.begin_held(member)
         try:
-            result: Result = member.make(connection)
+            result = member.make(connection)
         except BaseException:
             writer.rollback()
             raise
-        if not writer.gate.queue or _would_fail(connection):
+        if not writer.gate.queue or _would_fail(connection) or self._alone(connection):
             writer.commit()
             self._tell()
             return result
@@ -112,30 +117,36 @@ class Batches:
             batch.make()
         finally:
             try:
-                writer.rollback()  # what it left open, if an interrupt ended it; else nothing
-            finally:
-                self._settle(batch, member)
+                self._finish(batch)
+            except BaseException:  # an interrupt before that could begin
+                self._finish(batch)
+                raise
         own = batch.outcomes[member]
         if isinstance(own, BaseException):
             raise own
         return own
 
-    def _settle(self, batch: _Batch, leader: Member) -> None:
-        outcomes = batch.outcomes
-        made = sum(not isinstance(outcome, BaseException) for outcome in outcomes.values())
-        if len(outcomes) > 1:
+    def _finish(self, batch: _Batch) -> None:
+        """Pass the turn on and answer everybody, whatever interrupts it."""
+        interrupt = None
+        for _ in range(TRIES):
+            try:
+                batch.finish()
+                break
+            except Exception:
+                raise
+            except BaseException as error:
+                interrupt = error
+        if not batch.counted:
+            batch.counted = True
             self.counts.batches += 1
-            self.counts.members += len(outcomes)
-        self.counts.replays += batch.replays
-        for member, outcome in outcomes.items():
-            if member is leader or member.future is None:
-                continue
-            if isinstance(outcome, BaseException):
-                member.future.set_exception(outcome)
-            else:
-                member.future.set_result(outcome)
-        for _ in range(made):
-            self._tell()
+            self.counts.members += len(batch.outcomes)
+            self.counts.replays += batch.replays
+            for outcome in batch.outcomes.values():
+                if not isinstance(outcome, BaseException):
+                    self._tell()
+        if interrupt is not None:
+            raise interrupt
 
 
 class _Batch:
@@ -146,29 +157,48 @@ class _Batch:
         self._connection = connection
         self._leader = leader
         self._since = time.monotonic()
+        self._taken: list[Member] = []  # all but the leader: each is in `outcomes` at the end, or put back
         self._made: dict[Member, Result] = {leader: result}  # not committed yet
         self._todo: deque[Member] = deque()
-        self._taken = 1
         self._rows = leader.rows
+        self._committing = False
+        self._passed = False
         self.outcomes: dict[Member, Outcome] = {}
         self.replays = 0
+        self.counted = False
 
     def make(self) -> None:
-        """Make all, and commit. What cannot be told at the end, because the leader was interrupted, is put back for another."""
-        try:
-            while self._next():
-                self._make(self._todo.popleft())
-            self._commit()
-        finally:
-            left = [member for member in (*self._made, *self._todo) if member is not self._leader]
-            if left:
-                self._writer.gate.put_back(left)
+        """Make all, and commit."""
+        while self._next():
+            self._make(self._todo.popleft())
+        self._commit()
+
+    def finish(self) -> None:
+        """Pass the turn on and answer. What has no outcome, because the leader was interrupted, is put back for another.
+
+        What was interrupted in this is done by doing it again.
+        """
+        writer = self._writer
+        if not self._passed:
+            if self._committing and not writer.undone and not self._connection.raw.in_transaction:
+                self.outcomes |= self._made  # the interrupt came when COMMIT had returned
+            self._committing = False
+            writer.undo()
+            writer.gate.put_back([member for member in self._taken if member not in self.outcomes])
+            self._passed = True
+        writer.give_up(self._leader)
+        for member, outcome in self.outcomes.items():
+            if member is self._leader or member.future is None or member.future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                member.future.set_exception(outcome)
+            else:
+                member.future.set_result(outcome)
 
     def _next(self) -> bool:
         if not self._todo and time.monotonic() - self._since < SECONDS:
-            mates = self._writer.gate.mates(MEMBERS - self._taken, ROWS - self._rows)
+            mates = self._writer.gate.mates(MEMBERS - 1 - len(self._taken), ROWS - self._rows, self._taken)
             self._todo.extend(mates)
-            self._taken += len(mates)
             self._rows += sum(member.rows for member in mates)
         return bool(self._todo)
 
@@ -193,7 +223,7 @@ class _Batch:
         if isinstance(error, DiskFullError):
             self._writer.undo()
             self._one_by_one([*self._made, member, *self._todo])
-        elif isinstance(error, StorageError | DamagedError):
+        elif isinstance(error, StorageError) or (isinstance(error, DamagedError) and not raw.in_transaction):
             self._writer.undo()
             self._all_fail([*self._made, member], error)
             self._again()
@@ -212,49 +242,52 @@ class _Batch:
         """Go on in a new transaction. Where there is none to be had, the leader is told, and the others are put back."""
         try:
             self._connection = self._writer.again()
-        except BaseException as error:
+        except Exception as error:
             if self._leader in self._todo:
-                self._todo.remove(self._leader)
                 self.outcomes[self._leader] = error
-            elif not isinstance(error, Exception):
-                raise
-            self._writer.gate.put_back(list(self._todo))
-            self._todo.clear()
-            self._since = float("-inf")
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing more is taken or made here."""
+        self._todo.clear()
+        self._since = float("-inf")
 
     def _commit(self) -> None:
-        if not self._connection.raw.in_transaction:
+        if not self._made:
             return
+        self._committing = True
         try:
             self._writer.commit_held()
         except DiskFullError:
+            self._committing = False
             self._one_by_one([*self._made])
         except StoreError as error:
+            self._committing = False
             self._all_fail([*self._made], error)
         else:
             self.outcomes |= self._made
-            self._made.clear()
+            self._committing = False
 
     def _one_by_one(self, members: list[Member]) -> None:
         """Each in a transaction of its own, so that those for which there is room are made."""
         self._made.clear()
-        self._todo.clear()
-        self._since = float("-inf")
+        self._end()
         self.replays += len(members)
-        for place, member in enumerate(members):
+        for member in members:
             try:
                 connection = self._writer.again()
-                result = member.make(connection)
+                self._made = {member: member.make(connection)}
+                self._committing = True
                 self._writer.commit_held()
             except Exception as error:
+                self._committing = False
+                self._made.clear()
                 self._writer.undo()
                 self.outcomes[member] = error
-            except BaseException:
-                self._writer.undo()
-                self._todo.extend(members[place:])
-                raise
             else:
-                self.outcomes[member] = result
+                self.outcomes |= self._made
+                self._committing = False
+                self._made.clear()
 
     def _all_fail(self, members: list[Member], error: StoreError) -> None:
         self._made.clear()

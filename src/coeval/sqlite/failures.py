@@ -61,6 +61,11 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
             return errors.NotADatabaseError(
                 f"{path} is not a SQLite database: {said}", hint="Name another file, or a new one to create it."
             )
+        case apsw.CorruptError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:
+            return errors.DamagedError(
+                f"A virtual table of {path} does not fit its content: {said}{where}",
+                hint="Make its index anew; for FTS5: INSERT INTO name(name) VALUES('rebuild').",
+            )
         case apsw.CorruptError():
             return errors.DamagedError(
                 f"{path} is damaged: {said}{where}",

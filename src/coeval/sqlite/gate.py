@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from ..errors import LockTimeoutError, ReentryError
@@ -58,24 +58,42 @@ class Gate:
     def enter(self, what: str, timeout: float) -> Turn:
         """`take` a turn for ``what``."""
         turn = Turn(what)
-        self.take(turn, timeout)
+        try:
+            self.take(turn, timeout)
+        except BaseException:
+            self.drop(turn)
+            raise
         return turn
 
     def first(self, what: str, timeout: float) -> Turn:
         """As `enter`, before all others who wait in this process."""
         turn = Turn(what)
-        self.take(turn, timeout, first=True)
+        try:
+            self.take(turn, timeout, first=True)
+        except BaseException:
+            self.drop(turn)
+            raise
         return turn
 
     def has(self, place: Place) -> bool:
         """Whether it is the turn of ``place`` now: an exception may hit whoever asked for it at any moment."""
         return self._holder is place
 
+    def drop(self, place: Place) -> None:
+        """Whoever asked for ``place`` was interrupted: it is given up, and its turn passed on if it had come. Twice does no harm."""
+        with self._lock:
+            if place.future is not None and place.future.cancel():
+                with suppress(ValueError):
+                    self._waiting.remove(place)
+        if self._holder is place:
+            self.leave()
+
     def take(self, turn: Turn, timeout: float, *, first: bool = False) -> None:
         """Wait for ``turn``, at the most ``timeout`` seconds.
 
         Raises LockTimeoutError naming the holder; the place in the queue is given up then. Raises ReentryError where a task of
         the caller's own event loop has the turn, or a call that this one is made from: waiting would stop what has to end it.
+        An interrupt may leave it with the turn, which `has` tells.
         """
         if not self._enter(turn, first=first):
             self._wait(turn, timeout)
@@ -83,12 +101,12 @@ class Gate:
     def try_enter(self, what: str) -> Turn | None:
         """The turn, if nobody has or wants it; else None at once."""
         turn = Turn(what)
-        with self._lock:
-            if self._holder is None and not self._waiting and not self._coming and self._try_file(turn):
-                self._holder = turn
-                self.counts.turns += 1
-                return turn
-        return None
+        try:
+            with self._lock:
+                return turn if self._at_once(turn) else None
+        except BaseException:
+            self.drop(turn)
+            raise
 
     def join(self, member: Member, timeout: float) -> Any:
         """Wait until ``member`` was made by another's batch, and give its result or raise its error; or LEAD: then it has the turn.
@@ -136,50 +154,61 @@ class Gate:
 
     # -- for whoever has the turn ---------------------------------------------------------------------------------------
 
-    def mates(self, members: int, rows: int) -> list[Member]:
-        """Waiting members to make together with one's own, in their order, at the most so many, and of so many rows."""
+    def mates(self, members: int, rows: int, into: list[Member]) -> list[Member]:
+        """Waiting members to make together with one's own, in their order, at the most so many, and of so many rows.
+
+        They are added to ``into`` one by one, and stay in the queue until all are, so that none is lost to an interrupt.
+        """
         taken: list[Member] = []
         if not self._waiting:
             return taken
         with self._lock:
             stay: deque[Place] = deque()
             for place in self._waiting:
-                fits = isinstance(place, Member) and len(taken) < members and (rows > 0 or not taken)
-                if not fits or not isinstance(place, Member):
+                if not isinstance(place, Member) or len(taken) >= members or (rows <= 0 and taken):
                     stay.append(place)
                 elif place.begin():
+                    into.append(place)
                     taken.append(place)
                     rows -= place.rows
-                    self._count_wait(place)
             self._waiting = stay
+            for member in taken:
+                self._count_wait(member)
         return taken
 
     def put_back(self, members: list[Member]) -> None:
-        """Members that were taken and not made are the first to come, in their order."""
+        """Members that were taken and not made are the first to come, in their order. Twice does no harm while one has the turn."""
         with self._lock:
-            self._waiting.extendleft(reversed(members))
+            waiting = set(self._waiting)
+            self._waiting.extendleft(member for member in reversed(members) if member not in waiting)
 
     def leave(self) -> None:
-        """Pass the turn to the one who has waited longest."""
+        """Pass the turn to the one who has waited longest. Whoever was interrupted in this may do it again, if it still `has` the turn."""
         with self._lock:
-            holder, self._holder = self._holder, None
-            if holder is not None:
-                held = time.monotonic() - holder.since
-                counts = self.counts
-                counts.held += held
-                if held > counts.longest_hold:
-                    counts.longest_hold = held
+            holder = self._holder
+            held = 0.0 if holder is None else monotonic() - holder.since
             file = self._file
             if not self._waiting:
                 if file is not None:
-                    file.leave()
-                return
-            if file is not None and file.others_wait():
-                file.leave()
+                    file.leave(held)
+                self._holder = None
+                place = None
+            elif file is not None and file.others_wait():
+                file.leave(held)
                 self._send_for_file()
-                return
-            place = self._next()
-        self._grant(place)
+                self._holder = place = None
+            else:
+                place = self._next()
+            counts = self.counts
+            counts.held += held
+            if held > counts.longest_hold:
+                counts.longest_hold = held
+        if place is not None:
+            try:
+                self._grant(place)
+            except BaseException:
+                self._grant(place)
+                raise
 
     @property
     def queue(self) -> int:
@@ -215,14 +244,10 @@ class Gate:
     def _enter(self, place: Place, *, first: bool = False) -> bool:
         """Whether ``place`` has the turn at once; else it stands in the queue."""
         with self._lock:
+            if self._at_once(place):
+                return True
             holder = self._holder
-            if holder is None and not self._waiting and not self._coming:
-                file = self._file
-                if file.try_take(place.what) if file is not None else self._try_file(place):
-                    self._holder = place
-                    self.counts.turns += 1
-                    return True
-            else:
+            if holder is not None or self._waiting or self._coming:
                 self._refuse(place, holder)
             if place.future is None:
                 place.future = Future()
@@ -232,6 +257,18 @@ class Gate:
                 self._waiting.append(place)
             if holder is None and not self._coming:
                 self._send_for_file()
+        return False
+
+    def _at_once(self, place: Place) -> bool:
+        """Under the lock: whether ``place`` has the turn now, because nobody has or wants it."""
+        if self._holder is not None or self._waiting or self._coming:
+            return False
+        self._holder = place  # before the file's lock, so that it is known whose that is, if an interrupt comes
+        file = self._file
+        if file.try_take(place.what) if file is not None else self._open(place):
+            self.counts.turns += 1
+            return True
+        self._holder = None
         return False
 
     def _refuse(self, place: Place, holder: Place | None) -> None:
@@ -247,12 +284,14 @@ class Gate:
                 hint="Do not await inside a blocking transaction, or write from a thread.",
             )
         if len(self._waiting) >= LONGEST_QUEUE:
+            self._waiting = deque(one for one in self._waiting if one.future is None or not one.future.cancelled())
+        if len(self._waiting) >= LONGEST_QUEUE:
             raise LockTimeoutError(
                 f"{LONGEST_QUEUE} writes are waiting already, {self._described()}",
                 hint="Write in larger transactions, or shed load before this point.",
             )
 
-    def _try_file(self, place: Place) -> bool:
+    def _open(self, place: Place) -> bool:
         if self._open_file is not None:
             self._file, self._open_file = self._open_file(), None
         return self._file is None or self._file.try_take(place.what)
@@ -261,7 +300,7 @@ class Gate:
         future = place.future
         assert future is not None
         try:
-            return future.result(max(0.0, timeout - (time.monotonic() - place.asked)))
+            return future.result(max(0.0, timeout - (monotonic() - place.asked)))
         except BaseException as error:  # a time-out, the waiting thread was interrupted, or the member's own error
             if future.done() and not future.cancelled() and future.exception() is error:
                 raise
@@ -273,43 +312,45 @@ class Gate:
             late = isinstance(error, TimeoutError)
             if late and given_up:
                 raise self.late(place.what, timeout) from None
-            if late:  # it has begun, or the turn was granted just now
-                return future.result()
-            if not given_up and future.exception() is None and future.result() in (place, LEAD):
+            if self._holder is place:  # granted just now, though it may not have been told
+                if late:
+                    return LEAD
                 self.leave()
+            elif late:  # it has begun
+                return future.result()
             raise
 
     def _next(self) -> Place | None:
         """The place that has the turn from now on; its future cannot be cancelled any more. None where all have given up."""
         while self._waiting:
-            place = self._waiting.popleft()
+            place = self._waiting[0]
             if place.begin():
                 self._holder = place
+                self._waiting.popleft()
                 self._count_wait(place)
                 self.counts.turns += 1
                 if self._file is not None:
                     self._file.note(place.what)
                 return place
+            self._waiting.popleft()
         if self._file is not None:
-            self._file.leave()
+            self._file.leave(0.0)
+        self._holder = None
         return None
 
     def _count_wait(self, place: Place) -> None:
-        place.since = time.monotonic()
+        place.since = monotonic()
         waited = place.since - place.asked
         self.counts.waited += waited
         self.counts.longest_wait = max(self.counts.longest_wait, waited)
 
-    def _grant(self, place: Place | None) -> None:
-        if place is None:
-            return
+    def _grant(self, place: Place) -> None:
+        """Tell ``place`` that it has the turn. Twice does no harm."""
         assert place.future is not None
-        if isinstance(place, Turn):
-            place.future.set_result(place)
-        elif isinstance(place, Member) and place.leads:
-            place.future.set_result(LEAD)
-        elif isinstance(place, Member):
+        if isinstance(place, Member) and not place.leads:
             self._let_lead(place)
+        elif not place.future.done():
+            place.future.set_result(LEAD if isinstance(place, Member) else place)
 
     # -- the gate's thread ----------------------------------------------------------------------------------------------
 
@@ -355,10 +396,11 @@ class Gate:
         with self._lock:
             self._coming = False
             place = self._next()
-        self._grant(place)
+        if place is not None:
+            self._grant(place)
 
     def _described(self) -> str:
-        now = time.monotonic()
+        now = monotonic()
         holder = self._holder
         if holder is not None:
             name = next((t.name for t in threading.enumerate() if t.ident == holder.ident), "a thread")

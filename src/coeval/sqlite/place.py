@@ -41,8 +41,9 @@ class Place:
         self.future: Future[Any] | None = None  #: made when it has to wait
 
     def begin(self) -> bool:
-        """Whether it still wants what it waits for; from now on it cannot be given up."""
-        return self.future is not None and self.future.set_running_or_notify_cancel()
+        """Whether it still wants what it waits for; from now on it cannot be given up. Twice does no harm."""
+        future = self.future
+        return future is not None and (future.running() or (not future.done() and future.set_running_or_notify_cancel()))
 
 
 class Turn(Place):
@@ -54,7 +55,7 @@ class Turn(Place):
 class Member(Place):
     """A write that may be made together with others. Its future gives its result, or LEAD: then its thread has the turn."""
 
-    __slots__ = ("begun", "leads", "many", "parameters", "rows", "statement")
+    __slots__ = ("leads", "many", "parameters", "rows", "statement")
 
     def __init__(self, statement: Statement, parameters: Any, many: bool, leads: bool) -> None:
         """``parameters`` of one run, or where ``many`` a sequence of them; ``leads``: a thread waits for it."""
@@ -70,17 +71,10 @@ class Member(Place):
         self.many = many
         self.rows = len(parameters) if many else 1
         self.leads = leads
-        self.begun = False
 
     def make(self, connection: Connection) -> Result:
         """Make it on ``connection``, in a transaction that is somebody else's affair."""
         return (step_all if self.many else step)(connection, self.statement, self.parameters)
-
-    def begin(self) -> bool:
-        """As `Place.begin`; one that was put back has begun already."""
-        if not self.begun:
-            self.begun = super().begin()
-        return self.begun
 
 
 #: What a waiting member's future gives where its own thread has to make the batch.

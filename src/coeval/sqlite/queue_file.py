@@ -133,8 +133,10 @@ class QueueFile:
         words[HOLDER] = self._pid
         self._mine = words[TIMES] = (times + 1) & LARGEST
 
-    def leave(self) -> None:
-        """Let the lock go."""
+    def leave(self, held: float = 0.0) -> None:
+        """Let the lock go, after so many seconds. Twice does no harm."""
+        if held > FORGET / 2e9 and self.others_wait():  # who waits said so long ago
+            self._words[WAITED] = time.monotonic_ns()
         self._words[HOLDER] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 

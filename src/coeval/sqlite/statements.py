@@ -26,7 +26,7 @@ from .functions import Functions, Repertoire
 from .readers import Retired
 from .routing import may_read
 from .statement import Kind, Statement, check_text
-from .triggers import catalogue
+from .triggers import catalogue, schema_version
 
 #: Statements remembered at the most, and characters of their texts together.
 MOST, MOST_TEXT = 4096, 1 << 24
@@ -60,11 +60,14 @@ class Statements:
         self.pace = Pace()
         #: each remembered statement that writes, and runs nobody's code: it may be made for its caller by another thread (hole 7)
         self.shared: dict[str, Statement] = {}
+        self._shared_for: Stamp = None
+        self._version = -1  # of the schema when last analysed
         self._text = 0
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
         self._hooked = _hooked(connection.raw)
         self._collations = _foreign_collations(connection.raw)
+        self._modules = _modules(connection.raw) - _pristine_modules()
         self.unfit = _unfit(connection.raw)
 
     def remembered(self, sql: str) -> Analysis | None:
@@ -84,7 +87,22 @@ class Statements:
 
     def sharable(self, sql: str) -> Statement | None:
         """The statement, where it may be made for its caller by another thread (hole 7); None where not, or it is not known yet."""
+        if self._shared_for != self.latest:
+            self._forget_shared()
         return self.shared.get(sql) if type(sql) is str else None
+
+    def _forget_shared(self) -> None:
+        """The schema has changed, if it has: a trigger may call a function of the user's by now."""
+        if self._shared_for != self.latest:
+            self.shared.clear()
+            self._shared_for = self.latest
+
+    def in_doubt(self, connection: Connection) -> bool:
+        """Whether `sharable` may be wrong for the schema that ``connection`` sees, which another process may have changed."""
+        return bool(self._users_code()) and schema_version(connection.raw) != self._version
+
+    def _users_code(self) -> frozenset[str]:
+        return frozenset(fold(function.name) for function in self._functions.given) | self._hooked | self._collations | self._modules
 
     def renew(self, sql: str) -> Analysis:
         """The analysis of ``sql`` for the schema as it is now."""
@@ -97,12 +115,14 @@ class Statements:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 found = self._judge(statement, schema)
+                self._version = schema_version(self._connection.raw)
                 analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
             finally:
                 if self._connection.raw.in_transaction:  # an I/O error ends it
                     self._connection.run("COMMIT")
-            self._remember(sql, analysis)
             self.latest = schema
+            self._forget_shared()
+            self._remember(sql, analysis)
             return analysis
 
     def _remember(self, sql: str, analysis: Analysis) -> None:
@@ -138,9 +158,9 @@ class Statements:
             self._connection.close()
 
     def _may_be_shared(self, statement: Statement) -> bool:
-        if statement.kind is not Kind.WRITE or statement.temporary or statement.writes & OWN_TABLES:
+        if statement.kind is not Kind.WRITE or statement.temporary or statement.writes & OWN_TABLES or self.unfit:
             return False
-        names = {fold(function.name) for function in self._functions.given} | self._hooked | self._collations
+        names = self._users_code()
         if not names:
             return True
         # The authorizer reports functions, but not those of CHECKs, generated columns and indexes, and no collations.
@@ -240,6 +260,19 @@ def _pristine() -> Repertoire:
 def _hooked(connection: apsw.Connection) -> frozenset[str]:
     """Functions that ``on_connect`` added or replaced: of those nothing is known."""
     return _pristine().changed_by(connection)
+
+
+def _modules(connection: apsw.Connection) -> frozenset[str]:
+    return frozenset(fold(name) for (name,) in connection.execute("PRAGMA module_list").fetchall())
+
+
+@lru_cache(maxsize=1)
+def _pristine_modules() -> frozenset[str]:
+    connection = apsw.Connection(":memory:")
+    try:
+        return _modules(connection)
+    finally:
+        connection.close()
 
 
 def _foreign_collations(connection: apsw.Connection) -> frozenset[str]:

@@ -32,6 +32,7 @@ from .commit_clock import CommitClock, HeaderClock, Unavailable, VersionClock
 from .connection import Connection
 from .failures import translate
 from .functions import Functions
+from .place import Turn
 from .queue_file import queue_beside
 from .readers import Readers, Retired
 from .statements import Analysis, Statements
@@ -92,7 +93,7 @@ class Store:
         undo.callback(self.readers.close)
         file = partial(queue_beside, self.path)
         self.writer = Writer(self.path, self._connect_to_write, self.settings.timeout, file)
-        self.batches = Batches(self.writer, partial(self._tell, "write"))
+        self.batches = Batches(self.writer, partial(self._tell, "write"), self._in_doubt)
         self.checkpoints = Checkpoints(self, self._tell)
         undo.callback(self._close_writer)
         stamped = self.settings.coherence == "stamps"
@@ -154,7 +155,7 @@ class Store:
                 reader.run("COMMIT")
         repaired = 0
         if not sound:
-            connection = self.writer.begin("install the triggers")
+            connection = self.writer.begin(Turn("install the triggers"))
             try:
                 repaired = triggers.verify(connection.raw).repaired
             except BaseException:
@@ -313,6 +314,9 @@ class Store:
         connection = self._connect()
         self.checkpoints.follow(connection.raw)
         return connection
+
+    def _in_doubt(self, connection: Connection) -> bool:
+        return self.statements.in_doubt(connection)
 
     def _close_writer(self) -> None:
         self.writer.close(0.0)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..errors import LockTimeoutError, ReentryError
+import apsw
+
+from ..errors import Error, LockTimeoutError, ReentryError
 from .commit_clock import moved_asker
 from .connection import Connection
 from .gate import Gate
@@ -38,23 +40,25 @@ class Writer:
         """
         self._path = path
         self._make = make
-        self._moved: Callable[[], bool] = bool  # whether the path leads to another file by now: a write to the old one would be lost
+        self._moved: Callable[[], bool] = (
+            bool  # whether the path leads to another file by now: a write to the old one would be lost
+        )
         self._look_again = 0.0  # time.monotonic() from which that is asked again
         self._patience = -1.0  # seconds, as the connection was last told
         self.timeout = timeout
         self._connection: Connection | None = None
         self._discarded = False
         self._retired = False
+        self.undone = False  #: since the last BEGIN
         self.gate = Gate(file, self._foreigner)
 
-    def begin(self, what: str, *, stacked: bool = False) -> Connection:
-        """Take the turn and the write lock, both within the time-out. Raises LockTimeoutError, Retired; then neither is held."""
-        turn = Turn(what, stacked=stacked)
+    def begin(self, turn: Turn) -> Connection:
+        """Take ``turn`` and the write lock, both within the time-out. Raises LockTimeoutError, Retired; then neither is held."""
         try:
             self.gate.take(turn, self.timeout)
-            return self._lock(self.timeout - (time.monotonic() - turn.asked))
+            return self.begin_held(turn)
         except BaseException:  # an interrupt may come at any moment
-            self._give_up(turn)
+            self.give_up(turn)
             raise
 
     def begin_held(self, place: Place) -> Connection:
@@ -63,7 +67,7 @@ class Writer:
             waited = place.future is not None
             return self._lock(self.timeout - (time.monotonic() - place.asked) if waited else self.timeout)
         except BaseException:
-            self._give_up(place)
+            self.give_up(place)
             raise
 
     def try_begin(self, what: str) -> Connection | None:
@@ -74,7 +78,7 @@ class Writer:
         try:
             return self._lock(0.0)
         except BaseException as error:
-            self._give_up(turn)
+            self.give_up(turn)
             if isinstance(error, LockTimeoutError):
                 return None
             raise
@@ -94,19 +98,32 @@ class Writer:
             self.finish()
 
     def commit_held(self) -> None:
-        """Commit and keep the turn. Where COMMIT fails everything is rolled back before this raises."""
+        """Commit and keep the turn. Where COMMIT fails everything is rolled back before this raises.
+
+        An interrupt may come when COMMIT has returned: then `undone` is False, and it was made.
+        """
         connection = self._connection
         assert connection is not None
         try:
             connection.run("COMMIT")
-        except BaseException:
-            self.undo()
+        except BaseException as error:
+            refused = isinstance(error, Error) or isinstance(error.__context__, apsw.Error)
+            if refused or connection.raw.in_transaction:
+                self.undo()
             raise
 
     def undo(self) -> None:
         """Undo everything since `begin`, and keep the turn."""
+        self.undone = True
         if self._connection is not None and self._connection.raw.in_transaction:
             self._connection.run("ROLLBACK")
+
+    def give_up(self, place: Place) -> None:
+        """Undo what there is, and pass the turn on, if it is that of ``place``; no longer wait for it. Twice does no harm."""
+        if self.gate.has(place):
+            self.rollback()
+        else:
+            self.gate.drop(place)
 
     def again(self) -> Connection:
         """Another transaction in the same turn."""
@@ -125,14 +142,14 @@ class Writer:
     def alone(self, what: str, *, first: bool = False) -> Connection:
         """The turn without a transaction, for VACUUM and its like; `rollback` ends it. ``first``: before all who wait in this process."""
         turn = Turn(what)
-        self.gate.take(turn, self.timeout, first=first)
         try:
+            self.gate.take(turn, self.timeout, first=first)
             connection = self._ready()
             connection.raw.set_busy_timeout(int(self.timeout * 1000))
             self._patience = self.timeout
             return connection
         except BaseException:
-            self._give_up(turn)
+            self.give_up(turn)
             raise
 
     def discard(self) -> None:
@@ -159,10 +176,6 @@ class Writer:
         """True when its connection is closed, and nobody has or wants the turn."""
         return self._connection is None and self.gate.idle
 
-    def _give_up(self, place: Place) -> None:
-        if self.gate.has(place):
-            self.finish()
-
     def _ready(self) -> Connection:
         if self._retired:
             raise Retired
@@ -180,6 +193,9 @@ class Writer:
             if seconds != self._patience:
                 self._patience = seconds
                 connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
+            if connection.raw.in_transaction:  # an interrupt between two steps has left it so
+                connection.run("ROLLBACK")
+            self.undone = False
             connection.run("BEGIN IMMEDIATE")
             now = time.monotonic()
             if now > self._look_again:
