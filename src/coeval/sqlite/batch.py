@@ -196,7 +196,7 @@ class _Batch:
                 member.future.set_result(outcome)
 
     def _next(self) -> bool:
-        if not self._todo and time.monotonic() - self._since < SECONDS:
+        if not self._todo and self._rows < ROWS and time.monotonic() - self._since < SECONDS:
             mates = self._writer.gate.mates(MEMBERS - 1 - len(self._taken), ROWS - self._rows, self._taken)
             self._todo.extend(mates)
             self._rows += sum(member.rows for member in mates)

@@ -263,7 +263,8 @@ def _hooked(connection: apsw.Connection) -> frozenset[str]:
 
 
 def _modules(connection: apsw.Connection) -> frozenset[str]:
-    return frozenset(fold(name) for (name,) in connection.execute("PRAGMA module_list").fetchall())
+    listed: list[Any] = connection.execute("PRAGMA module_list").fetchall()
+    return frozenset(fold(name) for (name,) in listed)
 
 
 @lru_cache(maxsize=1)
