@@ -106,6 +106,47 @@ def test_a_half_read_returning_keeps_the_turn(db, path):
     connection.close()
 
 
+def test_a_writable_blob_has_the_turn_until_it_is_closed(db, connection):
+    """One that only reads has none."""
+    with connection.blobopen("t", "data", 1, readonly=True) as blob:
+        assert bytes(8) == blob.read()
+        assert free(db)
+    with connection.blobopen("t", "data", 1) as blob:
+        assert not free(db)
+        blob.write(b"x")
+    assert free(db)
+    with pytest.raises(dbapi.OperationalError, match="no such"):
+        connection.blobopen("t", "none", 1)
+    assert free(db)
+
+
+def test_an_implicit_begin_immediate_waits_for_the_turn(db, path):
+    """It is not begun without the turn, so a time-out leaves no transaction, and no lock that others stand before."""
+    connection = dbapi.connect(path, timeout=0.05, isolation_level="immediate")
+    gate = db._engine.store().writer.gate
+    gate.enter("a test", 1)
+    with pytest.raises(dbapi.OperationalError, match="with a test"):
+        connection.execute("UPDATE t SET n = 1")
+    assert not connection.in_transaction
+    gate.leave()
+    connection.close()
+
+
+def test_a_backup_onto_the_file_takes_the_turn(db, path):
+    """Like any other write."""
+    connection = dbapi.connect(path, timeout=0.05)
+    source = dbapi.connect(":memory:")
+    with db.transaction() as tx:
+        tx.execute("UPDATE t SET n = 1")
+        with pytest.raises(dbapi.OperationalError, match="database is locked: The turn"):
+            source.backup(connection)
+    source.backup(connection)
+    assert free(db)
+    assert [] == connection.execute("SELECT name FROM sqlite_schema WHERE name = 't'").fetchall()
+    connection.close()
+    source.close()
+
+
 def test_without_legacy_transactions_the_turn_comes_with_the_first_write(db, path):
     """With autocommit=False a transaction is always open, and only writing takes the turn."""
     connection = dbapi.connect(path, autocommit=False)

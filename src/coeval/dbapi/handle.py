@@ -35,11 +35,16 @@ from .errors import ProgrammingError, locked, not_opened
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], Any]
 
 _OURS_TO_SET = {"journal_mode", "locking_mode", "schema_version"}
-_ROWS = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+#: What must not be done to the tables that hold the stamps. Where the table's name stands differs.
+_CHANGES = frozenset(
+    {
+        *(apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE, apsw.SQLITE_DROP_TABLE, apsw.SQLITE_ALTER_TABLE),
+        *(apsw.SQLITE_CREATE_TRIGGER, apsw.SQLITE_CREATE_TEMP_TRIGGER, apsw.SQLITE_CREATE_INDEX),
+    }
+)
 _TEMPORARY = frozenset(
     code for name, code in apsw.mapping_authorizer_function.items() if str(name).startswith("SQLITE_CREATE_TEMP_")
 )
-_TABLES = frozenset({apsw.SQLITE_DROP_TABLE, apsw.SQLITE_CREATE_TRIGGER, apsw.SQLITE_CREATE_INDEX})
 
 
 class User(Protocol):
@@ -185,12 +190,12 @@ class FileHandle(Handle):
             if code == apsw.SQLITE_PRAGMA and b is not None and fold(a or "") in _OURS_TO_SET:
                 self.refusal = f"PRAGMA {a} is not for a connection to change: Coeval's caches rest on it"
                 return apsw.SQLITE_DENY
-            touched = b if code == apsw.SQLITE_CREATE_TRIGGER else a
             copied = self._stamping or (c or "").startswith(
                 "vacuum_"
             )  # VACUUM makes every table anew under such a name
-            if code in _ROWS | _TABLES and fold(touched or "") in OWN_TABLES and not copied:
-                self.refusal = f"{touched} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
+            touched = OWN_TABLES & {fold(a or ""), fold(b or "")} if code in _CHANGES and not copied else None
+            if touched:
+                self.refusal = f"{min(touched)} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
                 return apsw.SQLITE_DENY
             if self._authorizer is not None and not self._stamping:
                 return int(self._authorizer(code, a, b, c, source))
