@@ -49,12 +49,12 @@ def test_size_and_age_decide(log: Wal, quiet: float, expected: Step):
 @pytest.mark.parametrize(
     ("log", "quiet", "tried", "wait"),
     [
-        (wal(400), 0.0, Tried(1, 0.0), 0.05),
-        (wal(400), 0.0, Tried(1, 0.04), 0.01),
+        (wal(400), 0.0, Tried(1, 0.0), 0.005),
+        (wal(400), 0.0, Tried(1, 0.004), 0.001),
         (wal(400), 0.0, Tried(1, 0.2), 0.0),
-        (wal(400), 0.0, Tried(2, 0.0), 0.1),
-        (wal(400), 0.0, Tried(5, 0.0), 0.8),
-        (wal(400), 0.0, Tried(6, 0.0), 1.0),
+        (wal(400), 0.0, Tried(2, 0.0), 0.01),
+        (wal(400), 0.0, Tried(8, 0.0), 0.64),
+        (wal(400), 0.0, Tried(9, 0.0), 1.0),
         (wal(400), 0.0, Tried(5000, 0.0), 1.0),
         (wal(400), MINUTE, Tried(5000, 0.0), 30.0),  # an idle reader in an idle file
         (wal(20_000), MINUTE, Tried(5000, 0.0), 1.0),

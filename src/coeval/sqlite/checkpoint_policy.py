@@ -19,7 +19,7 @@ AT, OVERLAPPING, NORMAL = 400, 700, 1000
 QUIET = 3.0
 
 #: Seconds between attempts where a reader is in the way: at first, at the most, and at the most where nobody writes either.
-PAUSE, LONGEST_PAUSE, QUIET_PAUSE = 0.05, 1.0, 30.0
+PAUSE, LONGEST_PAUSE, QUIET_PAUSE = 0.005, 1.0, 30.0
 
 FRAME = 24  #: bytes that the log keeps with each page
 

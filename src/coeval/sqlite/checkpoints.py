@@ -129,13 +129,15 @@ class Checkpoints:
         """Checkpoint on ``connection``, which has the turn; True when all was moved, and for RESTART and TRUNCATE nobody reads in it."""
         raw = connection.raw
         raw.set_busy_timeout(0)
-        end = time.monotonic() + drain
+        end: float | None = None
         try:
             while True:
                 try:
                     pages, moved = raw.wal_checkpoint("main", _MODES[step])
                 except apsw.BusyError:
-                    if step is Step.PASSIVE or time.monotonic() >= end:
+                    now = time.monotonic()
+                    end = now + drain if end is None else end  # the first try moved what could be moved
+                    if step is Step.PASSIVE or now >= end:
                         return False
                     time.sleep(STEP)
                 else:
@@ -210,12 +212,13 @@ class Checkpoints:
             return LINGER
         if due.wait > 0:
             return due.wait
+        moved = self.wal().moved
         complete = self._attempt(due.step)
         if complete:
             self._times = 0
             self._pins.forget()
             self._told.clear()
-        else:
+        elif due.step is not Step.PASSIVE or self.wal().moved <= moved:  # else readers come and go
             self._times += 1
             self._last = time.monotonic()
             if due.step is Step.TRUNCATE and self.wal().bytes > self._limit:
