@@ -302,11 +302,7 @@ def test_waits_and_holds_are_told_apart(gate):
     assert 0.02 <= counts.longest_hold <= counts.held <= whole + 0.01
 
 
-@given(
-    steps=st.lists(
-        st.tuples(st.sampled_from(["ask", "cancel", "leave", "try"]), st.integers(0, 5)), max_size=40
-    )
-)
+@given(steps=st.lists(st.tuples(st.sampled_from(["ask", "cancel", "leave", "try"]), st.integers(0, 5)), max_size=40))
 def test_against_a_model(steps):
     """Any order of asking, giving up and leaving: it is always the turn of the one whom a plain list says."""
     gate = Gate()
@@ -319,9 +315,9 @@ def test_against_a_model(steps):
             else:
                 waiting.append(number)
         elif step == "cancel" and waiting:
-            number = waiting[which % len(waiting)]
-            assert futures[number].cancel()
-            waiting.remove(number)
+            given_up = waiting[which % len(waiting)]
+            assert futures[given_up].cancel()
+            waiting.remove(given_up)
         elif step == "leave" and holder is not None:
             gate.leave()
             holder = waiting.popleft() if waiting else None
