@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import Any
 
 import coeval
@@ -54,7 +55,9 @@ class Holder:
 
     def fork(self, how: str) -> int:
         """Fork a child that sleeps, or leaves at once: by Python's whole end, with all finalisers, or by none; its number."""
-        pid = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what this is about
+            pid = os.fork()
         if pid == 0:
             signal.alarm(100)
             while how == "sleep":
