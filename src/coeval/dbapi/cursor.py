@@ -121,12 +121,14 @@ class Cursor:
                 return True
 
             cursor.exec_trace = before
+            self._locked = True
             try:
                 for _ in cursor.execute(script, can_cache=False):
                     pass
             except (apsw.Error, UnicodeDecodeError) as error:
                 raise connection._error(error) from error
             finally:
+                self._locked = False
                 cursor.close(True)
                 handle.settle()
         return self

@@ -34,8 +34,13 @@ def _before_fork() -> None:
     for handle in list(_open):
         if handle.lock.acquire(timeout=max(0.0, end - time.monotonic())):
             _held.append(handle)
-            if handle.idle:
-                handle.suspend()
+            try:
+                if handle.idle:
+                    handle.suspend()
+            except Exception:
+                log.exception(
+                    "Closing a connection to %s before a fork failed; the child will refuse it", handle.engine.path
+                )
 
 
 def _after_fork_in_parent() -> None:

@@ -144,8 +144,8 @@ class Transactions(Base):
 
     def _end_for_close(self) -> None:
         """With ``autocommit`` False what is open is rolled back in words, for whoever traces."""
-        if self._autocommit is False and self._live().raw.in_transaction:
-            try:
+        try:
+            if self._autocommit is False and self._live().raw.in_transaction:
                 self._control("ROLLBACK")
-            except errors.Error:  # closing does it anyway
-                return
+        except errors.Error:  # closing does it anyway
+            return
