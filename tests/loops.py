@@ -56,6 +56,25 @@ class Trace:
         return [thread for said, thread in self.ran if said == sql]
 
 
+class Stall:
+    """For ``on_connect``: a thread that has run ``sql`` stands still right after it, until it may go on."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.on = False
+        self.there = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, connection: apsw.Connection) -> None:
+        """Listen to ``connection``."""
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._heard)
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        if self.on and event["sql"] == self.sql:
+            self.there.set()
+            self.go.wait(PATIENCE)
+
+
 async def filled(path: Path, rows: int = 10, **settings: Any) -> AsyncDatabase:
     """A database with a table of some rows."""
     db = await coeval.aopen(path, **settings)

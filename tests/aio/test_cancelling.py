@@ -12,7 +12,7 @@ import pytest
 
 import coeval
 from coeval import errors
-from loops import ENDLESS, filled, loop, until
+from loops import ENDLESS, Stall, filled, loop, until
 
 from processes import Foreign
 
@@ -101,6 +101,79 @@ def test_the_next_borrower_is_never_interrupted(path: Path, scaled: Callable[[in
             await asyncio.to_thread(thread.join)
             blocking.close()
             assert failures == []
+
+    loop(main)
+
+
+def test_a_result_that_comes_too_late_interrupts_nobody(path: Path):
+    """The worker is done and another thread has its connection already, when the task is cancelled that has not heard of it yet."""
+
+    async def main() -> None:
+        async with await filled(path, cache=None, readers=1) as db:
+            blocking = coeval.open(path, cache=None)
+            inside, go = threading.Event(), threading.Event()
+            await db.create_function("mine", lambda value: value, 1)
+            await db.create_function("stall", lambda: (inside.set(), go.wait(20)) and 7, 0)
+            answers: list[object] = []
+            task = asyncio.create_task(db.query("SELECT mine(1)"))
+            await asyncio.sleep(0)
+            thread = threading.Thread(target=lambda: answers.append(blocking.scalar("SELECT stall()")))
+            thread.start()
+            assert inside.wait(20)  # on the loop's thread, which hears nothing meanwhile
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.02)
+            go.set()
+            await asyncio.to_thread(thread.join)
+            blocking.close()
+            assert answers == [7]
+
+    loop(main)
+
+
+def test_an_interruption_between_two_statements_is_not_lost(path: Path):
+    """SQLite forgets one that meets no statement: the next one, which never ends, is interrupted all the same."""
+    stall = Stall("BEGIN")
+
+    async def main() -> None:
+        async with await filled(path, readers=1, on_connect=stall) as db:
+            await db.query(f"SELECT * FROM t JOIN ({ENDLESS.replace('FROM c) SELECT', 'FROM c LIMIT 9) SELECT')})", 2)
+            assert db._engine is not None
+            readers = db._engine.store().readers
+            stall.on = True
+            task = asyncio.create_task(db.query(f"SELECT * FROM t JOIN ({ENDLESS})", 2))
+            await until(stall.there.is_set)
+            stall.on = False
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            stall.go.set()
+            await until(lambda: len(readers.idle) == 1)
+
+    loop(main)
+
+
+def test_a_snapshot_that_nobody_waits_for_is_let_go(path: Path):
+    """Cancelled while a worker opens it."""
+    stall = Stall("BEGIN")
+
+    async def main() -> None:
+        async with await filled(path, readers=1, on_connect=stall) as db:
+            assert db._engine is not None
+            readers = db._engine.store().readers
+            await db.query(ONE, 1)
+            stall.on = True
+            task = asyncio.ensure_future(db.snapshot().__aenter__())
+            await until(stall.there.is_set)
+            stall.on = False
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            stall.go.set()
+            await until(lambda: len(readers.idle) == 1)
+            async with db.snapshot() as snap:
+                assert await snap.query(ONE, 1) == ((1, "n1"),)
 
     loop(main)
 

@@ -187,7 +187,7 @@ def test_a_lock_does_not_stop_the_loop(path: Path, cache: str | None, start_fore
     foreign.execute("INSERT INTO t VALUES (3, 'n3')")
 
     async def main() -> None:
-        async with coeval.aopen(path, cache=cache, coherence="clock", timeout=20.0) as db:
+        async with coeval.aopen(path, cache=cache, coherence="clock", timeout=60.0) as db:
             for i in range(5):
                 await db.query(ONE, i)
             foreign.execute("BEGIN EXCLUSIVE")

@@ -11,7 +11,7 @@ import pytest
 
 import coeval
 from coeval import errors
-from loops import Trace, filled, loop
+from loops import ENDLESS, Trace, filled, loop
 
 from processes import Foreign
 
@@ -100,6 +100,30 @@ def test_child_tasks_and_threads_never_join(path: Path):
                 await db.execute("DELETE FROM t")
                 assert await snap.scalar(COUNT) == await db.scalar(COUNT) == 1
                 assert await asyncio.create_task(db.scalar(COUNT)) == 0
+
+    loop(main)
+
+
+def test_a_unit_goes_on_after_a_read_that_was_cancelled(path: Path):
+    """A read that took too long is given up; what follows it in the same unit waits for its end, and then has the connection alone."""
+
+    async def main() -> None:
+        async with await filled(path, cache=None) as db:
+            async with db.transaction() as tx:
+                await tx.execute("DELETE FROM t WHERE id > 5")
+                for number in range(5):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.01):
+                            await tx.query(ENDLESS, number + 2)
+                    await tx.execute("DELETE FROM t WHERE id = ?", number)
+                    assert await tx.scalar(COUNT) == 5 - number
+            assert await db.scalar(COUNT) == 1
+            async with db.snapshot() as snap:
+                for number in range(5):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.01):
+                            await snap.query(ENDLESS, number + 2)
+                    assert await snap.scalar(COUNT) == 1
 
     loop(main)
 

@@ -87,6 +87,7 @@ def test_some_rows_of_many_leave_no_snapshot_behind(db: Database, foreign: Forei
     for number in range(5):
         foreign.execute("UPDATE t SET name = ? WHERE id = 1", f"new{number}")
         assert db.first(names) == (f"new{number}",)
+        assert not db._engine.store().readers.idle[-1].reading
         with pytest.raises(errors.ManyRowsError):
             db.one(names)
         assert db.first("SELECT name FROM t WHERE id = ?", 1) == (f"new{number}",)
