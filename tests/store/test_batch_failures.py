@@ -509,3 +509,29 @@ def test_a_follower_interrupted_while_it_is_made(hasty, handler):
     assert 1 == leader.ended().rowcount
     eventually(lambda: gate.idle)
     assert {1: 1, 2: 1} == rows_of(hasty)
+
+
+def test_a_follower_interrupted_and_then_put_back(db, handler):
+    """Its leader had begun with it, and then could not: it is nobody's any more, and the turn does not go to it and stay there."""
+    gate = gate_of(db)
+
+    def lead():
+        gate.enter("the leader", 1)
+        ready.set()
+        eventually(lambda: gate.queue == 1)
+        mates = gate.mates(10, 100, [])
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        assert interrupted.wait(PATIENCE)
+        gate.put_back(mates)
+        gate.leave()
+
+    ready, interrupted = threading.Event(), threading.Event()
+    leader = Caller(lead)
+    assert ready.wait(PATIENCE)
+    with pytest.raises(Interrupt):
+        db.execute(INSERT, 1)
+    interrupted.set()
+    assert None is leader.ended()
+    eventually(lambda: gate.idle)
+    assert 1 == db.execute(INSERT, 2).rowcount
+    assert rows_of(db)[1] <= 1
