@@ -10,8 +10,9 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
@@ -29,6 +30,10 @@ from .sqlite.store import Store
 from .tiers.memory import MemoryTier
 from .unit import joined
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .sqlite.place import Turn
+    from .sqlite.writer import Writer
 
 T = TypeVar("T")
 
@@ -107,6 +112,7 @@ class Engine:
         self.events = Events()
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
         self.find: Callable[[Any], Entry | None] = self.tier.find
+        self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self._private = private
         self._users = 0
         self._closed = False
@@ -180,6 +186,9 @@ class Engine:
 
     def look(self) -> None:
         """The housekeeper's: is the file still the one at the path? Have the stores before it come to rest?"""
+        while self.lost:
+            writer, turn = self.lost.popleft()
+            writer.give_up(turn)
         store = self._store
         with self._lock:
             self._retired = [one for one in self._retired if not one.finished()]

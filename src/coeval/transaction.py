@@ -73,6 +73,12 @@ class Transaction(Unit, Reads, Writes):
                 self._give_up()
             raise
 
+    def __del__(self) -> None:
+        """An interrupt at the first step of `__exit__` leaves it unended; the housekeeper ends it then, where no lock of this thread is held."""
+        turn = self._turn
+        if turn is not None and self._store.writer.gate.has(turn) and not self._forked:
+            self._engine.lost.append((self._store.writer, turn))
+
     def alone(self, work: Callable[[Self], T]) -> T:
         """``work`` in this transaction, which is for one call: nobody joins it."""
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -19,8 +20,9 @@ from .streams import RowStream
 
 T = TypeVar("T")
 
-#: The innermost unit of this context, whatever its database.
-current: ContextVar[Unit | None] = ContextVar("coeval_unit", default=None)
+#: The innermost unit of this context, whatever its database. Weak: one whose `with` block is gone, because an interrupt came before the first
+#: step of its end, is joined by nobody.
+current: ContextVar[weakref.ref[Unit] | None] = ContextVar("coeval_unit", default=None)
 
 
 class Unit:
@@ -30,19 +32,20 @@ class Unit:
         self._unit_of = engine
         self._active = False
         self._owner: tuple[int, int, Any] = (os.getpid(), 0, None)
-        self._outer: Unit | None = None
+        self._outer: weakref.ref[Unit] | None = None
+        self._ref = weakref.ref(self)
         self._streams: list[RowStream[Any]] = []
 
     def _push(self) -> None:
         self._owner = here()
         self._outer = current.get()
         self._active = True
-        current.set(self)
+        current.set(self._ref)
 
     def _pop(self) -> None:
         """Leave. Units end in whatever order; a context that points at one that ended skips it."""
         self._active = False
-        if current.get() is self:
+        if current.get() is self._ref:
             current.set(self._outer)
 
     def _streaming(self, rows: Generator[T, None, None]) -> RowStream[T]:
@@ -69,11 +72,16 @@ class Unit:
 
 def joined(engine: object) -> Unit | None:
     """The unit that a call on ``engine`` belongs to here, or None."""
-    unit = current.get()
-    while unit is not None:
+    reference = current.get()
+    while reference is not None:
+        unit = reference()
+        if unit is None:  # its block was left without its end
+            if reference is current.get():
+                current.set(None)
+            return None
         if unit._unit_of is engine and unit._active and unit._mine:
             return unit
-        unit = unit._outer
+        reference = unit._outer
     return None
 
 

@@ -137,7 +137,7 @@ class Lane:
         """As `call`, and calls on the blocking database in ``work`` belong to the unit."""
 
         def within() -> T:
-            token = current.set(self.unit)
+            token = current.set(self.unit._ref)
             try:
                 return work()
             finally:

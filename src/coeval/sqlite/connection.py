@@ -250,8 +250,8 @@ class Connection:
 
     def _fresh_cursor(self) -> None:
         """End the statement under way."""
-        self._cursor.close(True)
-        self._cursor = self.raw.cursor()
+        old, self._cursor = self._cursor, self.raw.cursor()  # in this order, whatever interrupts
+        old.close(True)
 
     def stream(self, sql: str, parameters: Parameters) -> Generator[Row, None, None]:
         """Rows one by one on a cursor of their own, closed when the iterator is; until then the snapshot stays open."""

@@ -23,15 +23,13 @@ from time import monotonic
 from typing import Any
 
 from ..errors import LockTimeoutError, ReentryError
+from .attendant import Attendant
 from .failures import shorten
 from .place import LEAD, GateCounts, Member, Place, Turn
 from .queue_file import QueueFile
 
 #: Waiters at the most (law 10).
 LONGEST_QUEUE = 10_000
-
-#: Seconds that the gate's thread stays when there is nothing to do.
-PATIENCE = 1.0
 
 
 class Gate:
@@ -48,8 +46,7 @@ class Gate:
         self._waiting: deque[Place] = deque()
         self._holder: Place | None = None
         self._coming = False  # the gate's thread waits for the file's lock, or leads
-        self._work = threading.Semaphore(0)
-        self._thread: threading.Thread | None = None
+        self._thread = Attendant("coeval-gate", self._attend)
         self._led: Member | None = None  # for the gate's thread to lead
         self.counts = GateCounts()
 
@@ -85,6 +82,8 @@ class Gate:
             if place.future is not None and place.future.cancel():
                 with suppress(ValueError):
                     self._waiting.remove(place)
+            elif isinstance(place, Member):
+                place.leads = False  # it has begun; if it is put back, the gate's thread makes it
         if self._holder is place:
             self.leave()
 
@@ -201,8 +200,7 @@ class Gate:
                 place = self._next()
             counts = self.counts
             counts.held += held
-            if held > counts.longest_hold:
-                counts.longest_hold = held
+            counts.longest_hold = max(counts.longest_hold, held)
         if place is not None:
             try:
                 self._grant(place)
@@ -223,10 +221,8 @@ class Gate:
     def close(self) -> None:
         """Nobody asks any more: end the thread, and let go of the queue file."""
         with self._lock:
-            thread, self._thread = self._thread, None
             file, self._file = self._file, None
-        if thread is not None:
-            self._work.release()
+        self._thread.end()
         if file is not None:
             file.close()
 
@@ -357,36 +353,23 @@ class Gate:
     def _send_for_file(self) -> None:
         """Under the lock: have the gate's thread wait for the file's lock."""
         self._coming = True
-        self._start()
+        self._thread.wake()
 
     def _let_lead(self, member: Member) -> None:
         """``member`` has the turn, and no thread."""
         with self._lock:
             self._led = member
-            self._start()
+            self._thread.wake()
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="coeval-gate", daemon=True)
-            self._thread.start()
-        self._work.release()
-
-    def _run(self) -> None:
-        while True:
-            idle = not self._work.acquire(timeout=PATIENCE)
-            with self._lock:
-                if self._thread is not threading.current_thread():
-                    return
-                member, self._led = self._led, None
-                coming = self._coming
-                if idle and member is None and not coming:
-                    self._thread = None
-                    return
-            if coming:
-                self._come()
-            if member is not None and self.lead is not None:
-                member.ident = threading.get_ident()
-                self.lead(member)
+    def _attend(self) -> None:
+        with self._lock:
+            member, self._led = self._led, None
+            coming = self._coming
+        if coming:
+            self._come()
+        if member is not None and self.lead is not None:
+            member.ident = threading.get_ident()
+            self.lead(member)
 
     def _come(self) -> None:
         """Get the file's lock, and give the turn to whoever has waited longest here."""

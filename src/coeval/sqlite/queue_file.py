@@ -48,6 +48,9 @@ FORGET = 1_000_000_000
 #: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often at the most.
 STEP, STEPS = 30e-6, 400
 
+#: How often the lock may be found free after the next one has had it.
+GAPS = 3
+
 #: After so many steps it is looked whether the next one is a stopped process; if so, it is not waited for, for so many nanoseconds.
 LOOK, DEAF = 20, 100_000_000
 
@@ -102,10 +105,15 @@ class QueueFile:
         """Wait for the lock, behind everybody who waits already. It takes as long as it takes: for a thread that has nothing else to do."""
         words = self._words
         words[WAITED] = time.monotonic_ns()
+        gaps = 0
         for step in range(STEPS):
             waiting = self._waiter()
-            if words[TIMES] != self._mine or not waiting:
+            if not waiting:
                 break
+            if words[TIMES] != self._mine:
+                gaps += words[HOLDER] == 0  # the one after the next is being woken
+                if words[HOLDER] or gaps > GAPS:
+                    break
             if step == LOOK and _stopped(waiting):
                 self._deaf_until = time.monotonic_ns() + DEAF
                 break

@@ -1,0 +1,50 @@
+"""A thread that is there while there is work for it, and keeps no process alive.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+#: Seconds that it stays when there is nothing to do.
+PATIENCE = 1.0
+
+
+class Attendant:
+    """Calls ``work`` on a daemon thread of its own, at least once after every `wake`."""
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        """``name`` of the thread. ``work`` does all that there is, and does not raise."""
+        self._name = name
+        self._work = work
+        self._lock = threading.Lock()
+        self._calls = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """There is work."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._calls.release()
+
+    def end(self) -> None:
+        """There is none any more: the thread ends, after what it is doing."""
+        with self._lock:
+            if self._thread is not None:
+                self._thread = None
+                self._calls.release()
+
+    def _run(self) -> None:
+        while True:
+            called = self._calls.acquire(timeout=PATIENCE)
+            with self._lock:
+                if self._thread is not threading.current_thread():
+                    return
+                if not called and not self._calls.acquire(blocking=False):
+                    self._thread = None
+                    return
+            self._work()
