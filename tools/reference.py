@@ -22,7 +22,7 @@ from coeval.config import Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
-FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot, coeval.Blob)
+FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot, coeval.Blob, coeval.AsyncDatabase)
 RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Loaded, coeval.Statistics, coeval.Explanation)
 
 
@@ -32,7 +32,7 @@ def written() -> str:
         "# Reference",
         "Made from the docstrings by `tools/reference.py`; a test fails where the two differ.",
         "## Functions",
-        *(_call(getattr(coeval, name), f"coeval.{name}") for name in ("open", "uninstall")),
+        *(_call(getattr(coeval, name), f"coeval.{name}") for name in ("open", "aopen", "uninstall")),
         "## Settings of `coeval.open`",
         "An argument of `coeval.open` comes before the URL's query, that before the environment, that before the default.",
         _settings(),
