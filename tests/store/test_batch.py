@@ -465,7 +465,7 @@ def _nothing(db):
     pass
 
 
-@pytest.mark.parametrize("when", ["before", "after", "learnt"])
+@pytest.mark.parametrize("when", ["before", "after", "learnt", "looked at since"])
 @pytest.mark.parametrize(
     ("make", "sql"),
     [
@@ -488,15 +488,17 @@ def test_a_function_runs_in_the_thread_of_its_caller(path, make, sql, when):
         return value
 
     with coeval.open(path) as db:
-        db.script("CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+        db.script("CREATE TABLE t(id INTEGER PRIMARY KEY, x); CREATE TABLE other(x)")
         if when == "after" and make is _nothing:
             pytest.skip("the statement cannot be compiled before the function is there")
         if when == "after":
             db.execute(sql, 0)
         db.create_function("peculiar", peculiar, 1, deterministic=True)
-        if when == "learnt":
+        if when in ("learnt", "looked at since"):
             db.execute(sql, 0)
         make(db)
+        if when == "looked at since":
+            learn(db, "INSERT INTO other VALUES (1)")  # the schema is known as it is now
         ran.clear()
         own = {}
 
@@ -510,7 +512,8 @@ def test_a_function_runs_in_the_thread_of_its_caller(path, make, sql, when):
         assert [] == [(value, ident) for value, ident in ran if own[value] != ident]
 
 
-def test_a_function_made_known_by_another_processs_trigger(path, start_shell):
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_function_made_known_by_another_processs_trigger(path, start_shell, noticed):
     """Another program adds the trigger that calls it, after the statement was known to call nothing."""
     ran = []
 
@@ -525,7 +528,8 @@ def test_a_function_made_known_by_another_processs_trigger(path, start_shell):
         db.execute(INSERT, 0)
         db.execute(INSERT, 0)
         shell.execute("CREATE TRIGGER noted AFTER INSERT ON t BEGIN INSERT INTO log VALUES (peculiar(new.x)); END")
-        db.query("SELECT * FROM t")
+        if noticed:
+            db.query("SELECT * FROM t")
         own = {}
 
         def write(value):
@@ -534,6 +538,7 @@ def test_a_function_made_known_by_another_processs_trigger(path, start_shell):
 
         found = together(db, [lambda n=n: write(n) for n in (1, 2, 3)])
         assert not [one for one in found if isinstance(one, BaseException)]
+        assert {1, 2, 3} == {value for value, _ in ran}
         assert [] == [(value, ident) for value, ident in ran if own[value] != ident]
 
 

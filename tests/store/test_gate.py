@@ -191,8 +191,9 @@ def test_its_thread_ends_by_itself(path, monkeypatch):
         assert 3 == db.scalar("SELECT count(*) FROM t")
 
 
-def test_its_thread_ends_with_the_database(path):
-    """Closing does not leave it behind."""
+def test_its_thread_ends_with_the_database(path, monkeypatch):
+    """Closing does not leave it behind, however long it would stay."""
+    monkeypatch.setattr(gates, "PATIENCE", 100.0)
     db = coeval.open(path)
     db.script("CREATE TABLE t(x)")
     learn(db, "INSERT INTO t VALUES (1)")
