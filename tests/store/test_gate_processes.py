@@ -74,6 +74,28 @@ def test_whoever_passed_the_turn_on_steps_back(start, scaled):
     assert overtaken <= rounds * 2 / 3
 
 
+def test_who_asks_again_at_once_does_not_get_it_again(path, start, scaled):
+    """Without a thread or a pause between: the one who waits in another process has had its turn first.
+
+    (But for where the machine is too busy to let that one run for milliseconds: it is not waited for longer, since it may be stopped.)
+    """
+    other = start()
+    file = QueueFile(f"{path}-gate", str(path))
+    rounds, overtaken = scaled(500, 30), 0
+    for _ in range(rounds):
+        file.take()
+        file.note("mine")
+        other.say("through")
+        eventually(lambda: other.waits)
+        file.leave()
+        file.take()
+        mine = time.monotonic_ns()
+        file.leave()
+        overtaken += mine < other.hear()
+    file.close()
+    assert overtaken <= rounds / 30
+
+
 def test_one_who_waits_long_is_not_forgotten(path, start, monkeypatch):
     """However long the others' turns are: who has waited for longer than such things are remembered still comes next."""
     monkeypatch.setattr(queue_file, "FORGET", 5_000_000)
