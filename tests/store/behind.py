@@ -24,6 +24,11 @@ def gate_of(db: coeval.Database) -> Any:
     return db._engine.store().writer.gate
 
 
+def attendants() -> set[threading.Thread]:
+    """The threads of gates that are there now."""
+    return {thread for thread in threading.enumerate() if thread.name == "coeval-gate"}
+
+
 def eventually(condition: Callable[[], object]) -> None:
     """Wait until ``condition`` holds, which another thread brings about."""
     end = time.monotonic() + PATIENCE

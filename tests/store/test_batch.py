@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import coeval
 from coeval import errors
-from store.behind import Caller, eventually, gate_of, held, learn, outcome, queue_up, submitted, together
+from store.behind import Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up, submitted, together
 
 INSERT = "INSERT INTO t(x) VALUES (?)"
 
@@ -108,8 +108,7 @@ def test_whoever_is_answered_sees_its_row(db, start_foreign, scaled):
 def test_alone_there_is_no_hand_over(db, commits):
     """One thread that writes needs no other, waits for nobody, and makes one commit for each write."""
     gate = gate_of(db)
-    assert None is gate._thread
-    threads = set(threading.enumerate())
+    threads = attendants()
     waited = gate.counts.waited
     started, idents = commits.count, set()
     commits.look = lambda: idents.add(threading.get_ident())
@@ -117,14 +116,14 @@ def test_alone_there_is_no_hand_over(db, commits):
         db.execute(INSERT, n)
     assert {threading.get_ident()} == idents
     assert 20 == commits.count - started
-    assert (threads, None) == (set(threading.enumerate()) & threads, gate._thread)
+    assert attendants() <= threads
     assert waited == gate.counts.waited
     assert 0 == db._engine.store().batches.counts.batches
 
 
 def test_the_leader_is_one_of_the_callers(db, commits):
     """No thread of ours makes a batch where threads wait: the one that waited longest does."""
-    idents, leaders = [], []
+    idents, leaders, threads = [], [], attendants()
     commits.look = lambda: leaders.append(threading.get_ident())
 
     def write(n):
@@ -134,7 +133,7 @@ def test_the_leader_is_one_of_the_callers(db, commits):
     together(db, [lambda n=n: write(n) for n in range(5)])
     assert idents[0] == leaders[-1]
     assert 1 + 1 == len(leaders)  # the holder's, too
-    assert None is gate_of(db)._thread
+    assert attendants() <= threads
 
 
 def test_transactions_and_members_in_one_queue(db, commits):

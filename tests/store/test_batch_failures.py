@@ -341,7 +341,7 @@ def file_is_free(db):
     return True
 
 
-def comes_free(db, seconds=1.0):
+def comes_free(db, seconds=10.0):
     """Whether the turn is nobody's, here and for others, now or soon: the checkpointer may have it for a moment."""
     end = time.monotonic() + seconds
     while not (gate_of(db).idle and file_is_free(db)):

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import coeval
 from coeval import errors
-from coeval.sqlite import gate as gates
+from coeval.sqlite import attendant
 from coeval.sqlite.gate import Gate
 from coeval.sqlite.queue_file import queue_beside
-from store.behind import PATIENCE, Caller, eventually, gate_of, held, learn, outcome, queue_up
+from store.behind import PATIENCE, Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up
 
 
 @pytest.fixture(params=["alone", "with a file"])
@@ -32,6 +32,7 @@ def gate(request, path):
 
 def test_a_free_turn_is_had_at_once(gate):
     """No waiting, no thread; `try_enter` and `ask` get it, too."""
+    threads = attendants()
     turn = gate.enter("one", 0.0)
     assert gate.has(turn)
     assert None is gate.try_enter("two")
@@ -45,7 +46,7 @@ def test_a_free_turn_is_had_at_once(gate):
     assert future.done()
     assert gate.has(future.result())
     gate.leave()
-    assert None is gate._thread
+    assert attendants() <= threads
 
 
 def test_first_come_first_served_in_every_way(gate):
@@ -178,29 +179,28 @@ def test_what_a_late_one_is_told(gate):
 
 def test_its_thread_ends_by_itself(path, monkeypatch):
     """It is there while something waits for the file or has no thread of its own, and gone a while after; then it comes again."""
-    monkeypatch.setattr(gates, "PATIENCE", 0.02)
+    monkeypatch.setattr(attendant, "PATIENCE", 0.02)
     with coeval.open(path) as db:
         db.script("CREATE TABLE t(x)")
         learn(db, "INSERT INTO t VALUES (1)")
-        store, gate = db._engine.store(), gate_of(db)
+        store = db._engine.store()
         statement = store.statements.sharable("INSERT INTO t VALUES (1)")
         for _ in range(3):
             assert 1 == store.batches.submit(statement, ()).result(PATIENCE).rowcount
-            eventually(lambda: gate._thread is None)
-            eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "coeval-gate"])
+            eventually(lambda: not attendants())
         assert 3 == db.scalar("SELECT count(*) FROM t")
 
 
 def test_its_thread_ends_with_the_database(path, monkeypatch):
     """Closing does not leave it behind, however long it would stay."""
-    monkeypatch.setattr(gates, "PATIENCE", 100.0)
+    monkeypatch.setattr(attendant, "PATIENCE", 100.0)
+    eventually(lambda: not attendants())
     db = coeval.open(path)
     db.script("CREATE TABLE t(x)")
     learn(db, "INSERT INTO t VALUES (1)")
     store = db._engine.store()
     store.batches.submit(store.statements.sharable("INSERT INTO t VALUES (1)"), ()).result(PATIENCE)
-    thread = store.writer.gate._thread
-    assert thread is not None
+    (thread,) = attendants()
     assert thread.daemon
     db.close()
     thread.join(PATIENCE)
