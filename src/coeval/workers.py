@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from .errors import PoolTimeoutError
 
@@ -24,6 +26,9 @@ Call = Callable[[], object]
 
 #: Seconds that a thread waits for work before it ends.
 IDLE = 5.0
+
+#: The priority of threads that read, as of nice(1).
+NICENESS = 10
 
 #: Threads for what is neither a read nor part of a unit.
 CHORES = 8
@@ -46,9 +51,10 @@ class _Sleeper:
 class Pool:
     """A bounded number of threads for calls that never raise."""
 
-    def __init__(self, most: int) -> None:
-        """At the most ``most`` threads."""
+    def __init__(self, most: int, *, aside: bool = False) -> None:
+        """At the most ``most`` threads. ``aside``: where processors are scarce they come after the event loop's."""
         self._most = most
+        self._aside = aside
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -107,6 +113,8 @@ class Pool:
         return len(self._threads)
 
     def _work(self) -> None:
+        if self._aside:
+            _step_aside()
         while (call := self._next()) is not None:
             try:
                 call()
@@ -142,8 +150,10 @@ class Workers:
 
     def __init__(self, readers: int) -> None:
         """``readers``: connections for reading at the most."""
-        self.reads = Pool(readers)  #: calls that take a reader
-        self.held = Pool(readers + 2)  #: calls of those that have a reader or the turn already, which wait for SQLite alone
+        self.reads = Pool(readers, aside=True)  #: calls that take a reader
+        self.held = Pool(
+            readers + 2
+        )  #: calls of those that have a reader or the turn already, which wait for SQLite alone
         self.chores = Pool(CHORES)  #: everything else, which may wait for its turn
         self.spent = 0.0  #: seconds that event loops have used for reads since they last went round
 
@@ -166,6 +176,13 @@ class Workers:
     @property
     def _pools(self) -> tuple[Pool, ...]:
         return self.reads, self.held, self.chores
+
+
+def _step_aside() -> None:
+    """Lower the calling thread's priority, where threads have one: a loop beside slow queries wakes up sooner then."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def alone(call: Call, name: str) -> None:

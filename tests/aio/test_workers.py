@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 import pytest
@@ -98,6 +100,23 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch):
         pool.run(lambda: None)
     go.set()
     pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
+def test_threads_that_read_come_after_the_loop():
+    """They, and nobody else, have a lower priority."""
+    crew = Workers(2)
+    seen: dict[str, int] = {}
+
+    def look(name: str) -> None:
+        seen[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    for name in ("reads", "held", "chores"):
+        getattr(crew, name).run(lambda name=name: look(name))
+    wait_until(lambda: len(seen) == 3)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert seen == {"reads": min(19, workers.NICENESS), "held": own, "chores": own}
+    crew.close()
 
 
 def test_no_thread_keeps_the_process():
