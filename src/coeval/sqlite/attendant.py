@@ -15,8 +15,8 @@ PATIENCE = 1.0
 class Attendant:
     """Calls ``work`` on a daemon thread of its own, at least once after every `wake`."""
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
-        """``name`` of the thread. ``work`` does all that there is, and does not raise."""
+    def __init__(self, name: str, work: Callable[[], float | None]) -> None:
+        """``name`` of the thread. ``work`` does all that there is, does not raise, and says in how many seconds it wants to be called again."""
         self._name = name
         self._work = work
         self._lock = threading.Lock()
@@ -39,12 +39,13 @@ class Attendant:
                 self._calls.release()
 
     def _run(self) -> None:
+        again: float | None = None
         while True:
-            called = self._calls.acquire(timeout=PATIENCE)
+            called = self._calls.acquire(timeout=PATIENCE if again is None else again)
             with self._lock:
                 if self._thread is not threading.current_thread():
                     return
-                if not called and not self._calls.acquire(blocking=False):
+                if again is None and not called and not self._calls.acquire(blocking=False):
                     self._thread = None
                     return
-            self._work()
+            again = self._work()

@@ -75,9 +75,8 @@ class Batches:
         gate = self._writer.gate
         member = Member(statement, parameters, many, True)
         try:
-            outcome = gate.join(member, self._writer.timeout)
-            result: Result = self._lead(member) if outcome is LEAD else outcome
-            return result
+            outcome = LEAD if gate.at_once(member) else gate.join(member, self._writer.timeout)
+            return self._lead(member) if outcome is LEAD else outcome  # type: ignore[return-value]
         except BaseException:  # an interrupt between two steps
             self._writer.give_up(member)
             raise

@@ -13,7 +13,7 @@ import enum
 from dataclasses import dataclass
 
 #: Pages from which the log is moved, those from which overlapping readers are waited for, and those of a log that is normal.
-AT, OVERLAPPING, NORMAL = 400, 700, 1000
+AT, OVERLAPPING, NORMAL = 600, 800, 1000
 
 #: Seconds without a commit after which even a short log is moved.
 QUIET = 3.0
@@ -82,7 +82,7 @@ def wake_at(wal: Wal, limit: int, *, fresh: bool = True) -> int:
 
 def slow_at(wal: Wal, limit: int) -> int:
     """Pages in the log with which commits let whoever moves them come to the processor before they go on."""
-    return _first(wal, limit) * 9 // 4
+    return _first(wal, limit) * 3 // 2
 
 
 def _step(wal: Wal, limit: int, quiet: float) -> Step:

@@ -156,6 +156,8 @@ class Checkpoints:
     # -- a commit -----------------------------------------------------------------------------------------------------
 
     def _committed(self, _connection: object, _name: str, pages: int) -> int:
+        if pages < self._pages:  # the log has started over
+            self._moved = 0
         self._pages = pages
         if pages >= self._at:
             self._crossed(pages)

@@ -239,6 +239,18 @@ class Connection:
                 raise _not_text(error, sql) from error
             raise
 
+    def change(self, sql: str, parameters: Parameters) -> None:
+        """Run one statement that gives no rows."""
+        try:
+            if self._functions.given is not self._given:
+                self.catch_up()
+            self._cursor.execute(sql, parameters)
+        except BaseException as error:
+            self._fresh_cursor()
+            if isinstance(error, apsw.Error):
+                raise self.failure(error, sql) from error
+            raise
+
     def _shaped(self, sql: str, cursor: apsw.Cursor) -> Shape:
         """The shape of the rows that ``cursor`` is giving, remembered for the next time."""
         known = shape(cursor.get_description(), self._convert)

@@ -28,6 +28,9 @@ from .failures import shorten
 from .place import LEAD, GateCounts, Member, Place, Turn
 from .queue_file import QueueFile
 
+#: Seconds between two looks at a lock that is kept.
+WATCH = 0.005
+
 #: Waiters at the most (law 10).
 LONGEST_QUEUE = 10_000
 
@@ -47,6 +50,7 @@ class Gate:
         self._holder: Place | None = None
         self._coming = False  # the gate's thread waits for the file's lock, or leads
         self._thread = Attendant("coeval-gate", self._attend)
+        self._watching = False  # the gate's thread sees to it that a lock that is kept is let go
         self._led: Member | None = None  # for the gate's thread to lead
         self.counts = GateCounts()
 
@@ -57,16 +61,6 @@ class Gate:
         turn = Turn(what)
         try:
             self.take(turn, timeout)
-        except BaseException:
-            self.drop(turn)
-            raise
-        return turn
-
-    def first(self, what: str, timeout: float) -> Turn:
-        """As `enter`, before all others who wait in this process."""
-        turn = Turn(what)
-        try:
-            self.take(turn, timeout, first=True)
         except BaseException:
             self.drop(turn)
             raise
@@ -106,6 +100,11 @@ class Gate:
         except BaseException:
             self.drop(turn)
             raise
+
+    def at_once(self, place: Place) -> bool:
+        """Whether ``place`` has the turn now, because nobody had or wanted it; else nothing has happened."""
+        with self._lock:
+            return self._at_once(place)
 
     def join(self, member: Member, timeout: float) -> Any:
         """Wait until ``member`` was made by another's batch, and give its result or raise its error; or LEAD: then it has the turn.
@@ -188,12 +187,13 @@ class Gate:
             held = 0.0 if holder is None else monotonic() - holder.since
             file = self._file
             if not self._waiting:
-                if file is not None:
-                    file.leave(held)
+                if file is not None and file.leave(held) and not self._watching:
+                    self._watching = True
+                    self._thread.wake()
                 self._holder = None
                 place = None
             elif file is not None and file.others_wait():
-                file.leave(held)
+                file.let_go()
                 self._send_for_file()
                 self._holder = place = None
             else:
@@ -330,7 +330,7 @@ class Gate:
                 return place
             self._waiting.popleft()
         if self._file is not None:
-            self._file.leave(0.0)
+            self._file.let_go()
         self._holder = None
         return None
 
@@ -361,7 +361,7 @@ class Gate:
             self._led = member
             self._thread.wake()
 
-    def _attend(self) -> None:
+    def _attend(self) -> float | None:
         with self._lock:
             member, self._led = self._led, None
             coming = self._coming
@@ -370,6 +370,10 @@ class Gate:
         if member is not None and self.lead is not None:
             member.ident = threading.get_ident()
             self.lead(member)
+        with self._lock:
+            if self._watching and (self._file is None or (self._holder is None and self._file.let_go_idle())):
+                self._watching = False
+            return WATCH if self._watching else None
 
     def _come(self) -> None:
         """Get the file's lock, and give the turn to whoever has waited longest here."""

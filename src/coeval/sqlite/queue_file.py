@@ -8,7 +8,8 @@ this file can only delay others. What must hold here:
 * Nobody overtakes: those who wait hold a second, shared lock (`fcntl`, on the same file), and who has just had the turn, or comes new,
   looks at that first. Linux wakes waiters of a lock in order; who passed the turn on steps back until the next one has it, because the
   lock is free until that one runs.
-* Alone it costs two system calls. The second lock is looked at only for a while after somebody had to wait.
+* Alone it costs two system calls, and none while turns follow each other closely: the lock is kept then, until somebody waits or a few
+  milliseconds pass without a turn. The second lock is looked at only for a while after somebody had to wait.
 * The holder writes down who it is. That is for error messages, and nothing rests on it.
 
 Where flock is missing there is no queue, and SQLite's lock alone decides. The second lock is used on Linux only: elsewhere the two
@@ -44,6 +45,9 @@ TIMES, HOLDER, SINCE, LENGTH, WAITED = 1, 2, 3, 4, 5
 
 #: Nanoseconds after which nobody waits any more, if nobody said so again.
 FORGET = 1_000_000_000
+
+#: Nanoseconds within which the next turn has to come for the lock to be kept meanwhile.
+SOON = 2_000_000
 
 #: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often at the most.
 STEP, STEPS = 30e-6, 400
@@ -86,18 +90,28 @@ class QueueFile:
         if self._words[WAITED] > time.monotonic_ns():  # a file from before the last start of the machine: long ago
             self._words[WAITED] = 0
         self._pid = os.getpid()
+        self.kept = False  #: the lock is ours, and nobody here has the turn
+        self._left = 0  # time.monotonic_ns() at the end of the last turn
+        self._waited = 0  # WAITED when the lock was taken
         self._said: str | None = None  # what was last written down
         self._deaf_until = 0  # time.monotonic_ns() until which waiting processes are taken for stopped ones
         self._mine = -1  # TIMES when this process last had it
 
     def try_take(self, what: str) -> bool:
         """The lock, if it is free and nobody waits for it; at once."""
+        if self.kept:
+            if self._words[WAITED] == self._waited:
+                self.kept = False
+                self.note(what)
+                return True
+            self.let_go()
         if time.monotonic_ns() - self._words[WAITED] < FORGET and self.others_wait():
             return False
         try:
             fcntl.flock(self._descriptor, _TRY)
         except BlockingIOError:
             return False
+        self._waited = self._words[WAITED]
         self.note(what)
         return True
 
@@ -126,7 +140,7 @@ class QueueFile:
                     break
         finally:
             self._wait(False)
-        words[WAITED] = time.monotonic_ns()
+        self._waited = words[WAITED] = time.monotonic_ns()
 
     def note(self, what: str) -> None:
         """Having the lock, write down who has it, from now on, and for what."""
@@ -141,12 +155,32 @@ class QueueFile:
         words[HOLDER] = self._pid
         self._mine = words[TIMES] = (times + 1) & LARGEST
 
-    def leave(self, held: float = 0.0) -> None:
-        """Let the lock go, after so many seconds. Twice does no harm."""
+    def leave(self, held: float = 0.0) -> bool:
+        """The turn that took so many seconds is over: let the lock go, or keep it, because the next turn is likely to be soon.
+
+        True where it is kept: then `let_go_idle` has to be called in a while. Twice does no harm.
+        """
+        words, now = self._words, time.monotonic_ns()
+        soon, self._left = now - self._left < SOON, now
+        if soon and words[WAITED] == self._waited:
+            self.kept = True
+            return True
         if held > FORGET / 2e9 and self.others_wait():  # who waits said so long ago
-            self._words[WAITED] = time.monotonic_ns()
+            words[WAITED] = now
+        self.let_go()
+        return False
+
+    def let_go(self) -> None:
+        """Unlock."""
+        self.kept = False
         self._words[HOLDER] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def let_go_idle(self) -> bool:
+        """Unlock what was kept, if nothing has come of that, or somebody waits; whether it is so."""
+        if self.kept and (time.monotonic_ns() - self._left > SOON or self._words[WAITED] != self._waited):
+            self.let_go()
+        return not self.kept
 
     def others_wait(self) -> bool:
         """Whether another process waits for the lock now."""

@@ -64,6 +64,7 @@ class Statement:
     temporary: bool = False  #: creates something in the temp schema
     pragma: tuple[str, str | None] = ("", None)  #: name and argument
     explains: bool = False
+    returns: bool = True  #: it may give rows
     program: Program | None = None  #: of a statement that reads; None where it was not looked at
 
 
@@ -286,6 +287,7 @@ def _judge(sql: str, report: _Report) -> Statement:
         bool(codes & _TEMPORARY),
         pragma or ("", None),
         report.explains,
+        kind is not Kind.WRITE or "returning" in fold(sql),
     )
 
 

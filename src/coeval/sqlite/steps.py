@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..rows import Result
+from ..rows import Result, Row
 from .connection import Connection, Parameters
 from .statement import Kind, Statement
 
@@ -20,9 +20,13 @@ def step(connection: Connection, statement: Statement, parameters: Parameters) -
     raw = connection.raw
     if statement.inserts:
         raw.set_last_insert_rowid(NO_ROW)  # the last one may be a neighbour's, and this may insert nothing
-    rows = connection.rows(statement.sql, parameters)
-    if statement.kind is not Kind.WRITE:
-        return Result(0, None, rows)
+    if not statement.returns:
+        connection.change(statement.sql, parameters)
+        rows: tuple[Row, ...] = ()
+    else:
+        rows = connection.rows(statement.sql, parameters)
+        if statement.kind is not Kind.WRITE:
+            return Result(0, None, rows)
     last = raw.last_insert_rowid() if statement.inserts else NO_ROW
     return Result(raw.changes(), None if last == NO_ROW else last, rows)
 

@@ -86,9 +86,16 @@ class Writer:
     def commit(self) -> None:
         """Commit and pass the turn on. Where COMMIT fails everything is rolled back before this raises."""
         try:
-            self.commit_held()
-        finally:
+            connection = self._connection
+            assert connection is not None
+            connection.run("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+        if self._discarded or self._retired:
             self.finish()
+        else:
+            self.gate.leave()
 
     def rollback(self) -> None:
         """Undo everything since `begin` and pass the turn on. SQLite may have rolled back by itself already."""
