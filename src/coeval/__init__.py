@@ -9,15 +9,18 @@
 The map, in the reader's order:
 
     database.py      the blocking face: open, query, execute, transaction, snapshot
-    reads.py, writes.py, transaction.py, snapshot.py, unit.py, streams.py   what the calls do, and which unit a call belongs to
+    reads.py, writes.py, direct.py, transaction.py, attempt.py, snapshot.py, unit.py, streams.py   what the calls do, and which unit a
+                     call belongs to
     rows.py, into.py, values.py    what comes out, and what goes in
-    loading.py, chunks.py, blob.py   in bulk, and in pieces
+    loading.py, chunks.py, blob.py, changesets.py   in bulk, in pieces, and as changes
     engine.py        one open file in one process: shared, forked, replaced
     coherence/       policy: scopes, stamps, read sets, the decision of validity
     cache/           keys, entries, and the path of a read
     tiers/           places that keep entries
     sqlite/          the store: commit clock, triggers, connections, gate, guard
     upkeep.py        check, checkpoint, statistics, vacuum, restore
+    aio/             the asyncio face; pace.py says what may run on the loop, workers.py has the threads
+    dbapi/           PEP 249, shaped like the standard sqlite3 module
     blocking.py      runs the flows for blocking callers
     config.py, errors.py, events.py   settings, failures, what happened
     cli/, demo/      the command, and its demonstration on real data

@@ -16,6 +16,7 @@ import coeval
 from coeval import errors
 from coeval.sqlite import attendant
 from coeval.sqlite.gate import Gate
+from coeval.sqlite.place import Turn
 from coeval.sqlite.queue_file import queue_beside
 from store.behind import PATIENCE, Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up
 
@@ -46,7 +47,8 @@ def test_a_free_turn_is_had_at_once(gate):
     assert future.done()
     assert gate.has(future.result())
     gate.leave()
-    assert attendants() <= threads
+    if gate._file is None:  # else it may be there for a lock that is kept
+        assert attendants() <= threads
 
 
 def test_first_come_first_served_in_every_way(gate):
@@ -60,7 +62,7 @@ def test_first_come_first_served_in_every_way(gate):
         gate.leave()
 
     def first(name):
-        gate.first(name, PATIENCE)
+        gate.take(Turn(name), PATIENCE, first=True)
         order.append(name)
         gate.leave()
 

@@ -337,37 +337,74 @@ def test_the_file_has_the_permissions_of_the_database(path):
         os.umask(before)
 
 
-def test_alone_it_costs_two_system_calls(path):
-    """One lock and one unlock a turn, no thread, and nothing that waits."""
+@pytest.fixture
+def asked(monkeypatch):
+    """What the queue file asks the system, by name, in order."""
+    calls = []
+    real = queue_file.fcntl
+
+    class Counting:
+        """Notes what is asked."""
+
+        def __getattr__(self, name):
+            found = getattr(real, name)
+            if not callable(found):
+                return found
+
+            def counted(*arguments):
+                calls.append(name)
+                return found(*arguments)
+
+            return counted
+
+    monkeypatch.setattr(queue_file, "fcntl", Counting())
+    return calls
+
+
+def test_alone_it_costs_two_system_calls(path, asked, monkeypatch):
+    """One lock and one unlock a turn, no thread, and nothing that waits, where turns are far from each other."""
+    monkeypatch.setattr(queue_file, "SOON", 0)
     with coeval.open(path) as db:
         db.script("CREATE TABLE t(x)")
         gate, threads = gate_of(db), attendants()
-        calls = []
-        real = queue_file.fcntl
-
-        class Counting:
-            """Notes what is asked of the system."""
-
-            def __getattr__(self, name):
-                found = getattr(real, name)
-                if not callable(found):
-                    return found
-
-                def counted(*arguments):
-                    calls.append(name)
-                    return found(*arguments)
-
-                return counted
-
-        queue_file.fcntl = Counting()
-        try:
-            for _ in range(10):
-                gate.enter("alone", 1)
-                gate.leave()
-        finally:
-            queue_file.fcntl = real
-        assert ["flock"] * 20 == calls
+        asked.clear()
+        for _ in range(10):
+            gate.enter("alone", 1)
+            gate.leave()
+        assert ["flock"] * 20 == asked
         assert attendants() <= threads
+
+
+def test_turns_close_to_each_other_keep_the_lock(path, asked, monkeypatch):
+    """It is locked twice at the most, and let go when no more come."""
+    monkeypatch.setattr(queue_file, "SOON", 10**9)
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t(x)")
+        gate = gate_of(db)
+        asked.clear()
+        for _ in range(50):
+            gate.enter("alone", 1)
+            gate.leave()
+        assert len(asked) <= 3
+        assert gate._file.kept
+        monkeypatch.setattr(queue_file, "SOON", 0)
+        eventually(lambda: not gate._file.kept)
+
+
+def test_a_kept_lock_is_had_by_another_process(path, start, monkeypatch):
+    """Whoever comes while it is kept has the turn by the end of the next one, or soon after."""
+    monkeypatch.setattr(queue_file, "SOON", 10**15)
+    other = start()
+    with coeval.open(path) as db:
+        gate = gate_of(db)
+        for _ in range(3):
+            gate.enter("alone", 1)
+            gate.leave()
+        assert gate._file.kept
+        other.do("hold")  # the gate's thread sees it wait
+        assert not gate._file.kept
+        assert None is gate.try_enter("now")
+        other.do("let_go")
 
 
 def test_a_caller_gives_up_and_comes_again(path, start):
