@@ -21,14 +21,14 @@ def wal(pages: int, moved: int = 0, longest: int = 0) -> Wal:
     ("log", "quiet", "expected"),
     [
         (wal(0), MINUTE, Step.NONE),
-        (wal(399), 0.0, Step.NONE),
-        (wal(400), 0.0, Step.PASSIVE),
-        (wal(699), 0.0, Step.PASSIVE),
-        (wal(400, 400), MINUTE, Step.NONE),  # all is moved: the next commit starts it over
-        (wal(450, 400), 0.0, Step.NONE),  # nor once more for each few pages, where readers overlap
-        (wal(500, 400), 0.0, Step.PASSIVE),
-        (wal(700, 600), 0.0, Step.RESTART),  # it was moved time and again, and did not start over
-        (wal(700, 700), MINUTE, Step.NONE),
+        (wal(599), 0.0, Step.NONE),
+        (wal(600), 0.0, Step.PASSIVE),
+        (wal(799), 0.0, Step.PASSIVE),
+        (wal(600, 600), MINUTE, Step.NONE),  # all is moved: the next commit starts it over
+        (wal(650, 600), 0.0, Step.NONE),  # nor once more for each few pages, where readers overlap
+        (wal(750, 600), 0.0, Step.PASSIVE),
+        (wal(800, 650), 0.0, Step.RESTART),  # it was moved time and again, and did not start over
+        (wal(800, 800), MINUTE, Step.NONE),
         (wal(5000), 0.0, Step.RESTART),
         (wal(16_289), 0.0, Step.TRUNCATE),
         (wal(16_289, 16_289), 0.0, Step.TRUNCATE),
@@ -42,21 +42,21 @@ def wal(pages: int, moved: int = 0, longest: int = 0) -> Wal:
     ],
 )
 def test_size_and_age_decide(log: Wal, quiet: float, expected: Step):
-    """Passive from 400 pages or after three quiet seconds, restart where readers overlap, truncate past the limit."""
+    """Passive from 600 pages or after three quiet seconds, restart where readers overlap, truncate past the limit."""
     assert plan(log, LIMIT, quiet, NEVER) == Plan(expected)
 
 
 @pytest.mark.parametrize(
     ("log", "quiet", "tried", "wait"),
     [
-        (wal(400), 0.0, Tried(1, 0.0), 0.005),
-        (wal(400), 0.0, Tried(1, 0.004), 0.001),
-        (wal(400), 0.0, Tried(1, 0.2), 0.0),
-        (wal(400), 0.0, Tried(2, 0.0), 0.01),
-        (wal(400), 0.0, Tried(8, 0.0), 0.64),
-        (wal(400), 0.0, Tried(9, 0.0), 1.0),
-        (wal(400), 0.0, Tried(5000, 0.0), 1.0),
-        (wal(400), MINUTE, Tried(5000, 0.0), 30.0),  # an idle reader in an idle file
+        (wal(600), 0.0, Tried(1, 0.0), 0.005),
+        (wal(600), 0.0, Tried(1, 0.004), 0.001),
+        (wal(600), 0.0, Tried(1, 0.2), 0.0),
+        (wal(600), 0.0, Tried(2, 0.0), 0.01),
+        (wal(600), 0.0, Tried(8, 0.0), 0.64),
+        (wal(600), 0.0, Tried(9, 0.0), 1.0),
+        (wal(600), 0.0, Tried(5000, 0.0), 1.0),
+        (wal(600), MINUTE, Tried(5000, 0.0), 30.0),  # an idle reader in an idle file
         (wal(20_000), MINUTE, Tried(5000, 0.0), 1.0),
     ],
 )
@@ -68,11 +68,11 @@ def test_a_reader_in_the_way_makes_it_wait(log: Wal, quiet: float, tried: Tried,
 @pytest.mark.parametrize(
     ("log", "limit", "fresh", "expected"),
     [
-        (wal(3), LIMIT, True, 400),
-        (wal(400, 400), LIMIT, True, 400),
-        (wal(400, 400), LIMIT, False, 500),  # perhaps it does not start over
-        (wal(690, 690), LIMIT, False, 700),
-        (wal(3), LIMIT, False, 400),
+        (wal(3), LIMIT, True, 600),
+        (wal(600, 600), LIMIT, True, 600),
+        (wal(600, 600), LIMIT, False, 750),  # perhaps it does not start over
+        (wal(790, 790), LIMIT, False, 800),
+        (wal(3), LIMIT, False, 600),
         (wal(3), 2**20, True, 127),  # half of a small limit
         (Wal(3, 0, 0, 65_536), 2**20, True, 7),
     ],
@@ -84,4 +84,4 @@ def test_a_commit_wakes_it_at(log: Wal, limit: int, fresh: bool, expected: int):
 
 def test_commits_wait_a_little_before_a_thousand_pages():
     """What is in normal work: under 1,000 pages."""
-    assert 700 < slow_at(wal(3), LIMIT) < 1000
+    assert 800 < slow_at(wal(3), LIMIT) < 1000
