@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import coeval
 from coeval import errors
+from coeval.sqlite import queue_file
 from store.behind import Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up, submitted, together
 
 INSERT = "INSERT INTO t(x) VALUES (?)"
@@ -105,8 +106,9 @@ def test_whoever_is_answered_sees_its_row(db, start_foreign, scaled):
     assert db._engine.store().batches.counts.members > threads * each / 2  # they did go together
 
 
-def test_alone_there_is_no_hand_over(db, commits):
+def test_alone_there_is_no_hand_over(db, commits, monkeypatch):
     """One thread that writes needs no other, waits for nobody, and makes one commit for each write."""
+    monkeypatch.setattr(queue_file, "SOON", 0)  # else the gate's thread lets go of a lock that is kept
     gate = gate_of(db)
     threads = attendants()
     waited = gate.counts.waited

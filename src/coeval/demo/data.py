@@ -54,9 +54,8 @@ def build(target: Path, folder: Path, report: Report) -> int:
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {VERSION}")
         os.replace(unfinished, target)
-    except BaseException:
-        remove(unfinished)
-        raise
+    finally:
+        remove(unfinished)  # or what is left beside it
     report("done", 1.0)
     return count
 
@@ -75,7 +74,7 @@ def check(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Removes a database that nobody has open, with what belongs to it."""
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm", "-gate"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 

@@ -115,24 +115,27 @@ class Statements:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 found = self._judge(statement, schema)
+                shared = self._may_be_shared(statement)
                 self._version = schema_version(self._connection.raw)
                 analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
+            except apsw.Error as error:
+                raise self._connection.failure(error, sql) from error
             finally:
                 if self._connection.raw.in_transaction:  # an I/O error ends it
                     self._connection.run("COMMIT")
             self.latest = schema
             self._forget_shared()
-            self._remember(sql, analysis)
+            self._remember(sql, analysis, shared)
             return analysis
 
-    def _remember(self, sql: str, analysis: Analysis) -> None:
+    def _remember(self, sql: str, analysis: Analysis, shared: bool) -> None:
         if sql not in self._known:
             self._text += len(sql)
         self._known[sql] = analysis
         if may_read(analysis.statement):
             self.readable[sql] = analysis.statement.count
             self.pace.learn(sql, analysis.statement.count, self._stretch(analysis.statement))
-        elif self._may_be_shared(analysis.statement):
+        elif shared:
             self.shared[sql] = analysis.statement
         if len(self._known) > MOST or self._text > MOST_TEXT:
             for old in list(self._known)[: (len(self._known) + 1) // 2]:
