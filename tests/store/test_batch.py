@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import coeval
 from coeval import errors
 from coeval.sqlite import queue_file
-from store.behind import Caller, eventually, gate_of, held, learn, outcome, queue_up, submitted, together
+from store.behind import Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up, submitted, together
 
 INSERT = "INSERT INTO t(x) VALUES (?)"
 
@@ -118,6 +118,7 @@ def test_alone_there_is_no_hand_over(db, commits, monkeypatch):
         db.execute(INSERT, n)
     assert {threading.get_ident()} == idents
     assert 20 == commits.count - started
+    assert attendants() <= threads
     assert waited == gate.counts.waited
     assert 0 == db._engine.store().batches.counts.batches
 

@@ -342,7 +342,7 @@ def file_is_free(db):
 
 
 def comes_free(db, seconds=5.0):
-    """Whether the turn is nobody's, here and for others, now or soon: the checkpointer may have it for a moment, and a lock is kept for a while."""
+    """Whether the turn is nobody's, here and for others, now or soon: the checkpointer may have it, and a lock is kept for a while."""
     end = time.monotonic() + seconds
     while not (gate_of(db).idle and file_is_free(db)):
         if time.monotonic() > end:

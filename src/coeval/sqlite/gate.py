@@ -188,7 +188,6 @@ class Gate:
             file = self._file
             if not self._waiting:
                 if file is not None and file.leave(held) and not self._watching:
-                    self._watching = True
                     self._thread.wake()
                 self._holder = None
                 place = None
@@ -371,8 +370,7 @@ class Gate:
             member.ident = threading.get_ident()
             self.lead(member)
         with self._lock:
-            if self._watching and (self._file is None or (self._holder is None and self._file.let_go_idle())):
-                self._watching = False
+            self._watching = self._file is not None and self._file.look(busy=self._holder is not None)
             return WATCH if self._watching else None
 
     def _come(self) -> None:

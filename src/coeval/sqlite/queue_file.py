@@ -49,6 +49,9 @@ FORGET = 1_000_000_000
 #: Nanoseconds within which the next turn has to come for the lock to be kept meanwhile.
 SOON = 2_000_000
 
+#: Nanoseconds after the last turn for which a longer one may be followed by short ones again.
+BUSY = 50_000_000
+
 #: Seconds that who passed the turn on sleeps at a time until the next one has it, and how often at the most.
 STEP, STEPS = 30e-6, 400
 
@@ -158,7 +161,7 @@ class QueueFile:
     def leave(self, held: float = 0.0) -> bool:
         """The turn that took so many seconds is over: let the lock go, or keep it, because the next turn is likely to be soon.
 
-        True where it is kept: then `let_go_idle` has to be called in a while. Twice does no harm.
+        True where it is kept: then `look` has to be called in a while. Twice does no harm.
         """
         words, now = self._words, time.monotonic_ns()
         soon, self._left = now - self._left < SOON, now
@@ -176,11 +179,15 @@ class QueueFile:
         self._words[HOLDER] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def let_go_idle(self) -> bool:
-        """Unlock what was kept, if nothing has come of that, or somebody waits; whether it is so."""
-        if self.kept and (time.monotonic_ns() - self._left > SOON or self._words[WAITED] != self._waited):
+    def look(self, *, busy: bool) -> bool:
+        """Unlock what was kept, if nothing has come of that, or somebody waits. ``busy``: somebody here has the turn.
+
+        Whether to look again in a while.
+        """
+        ago = time.monotonic_ns() - self._left
+        if self.kept and (ago > SOON or self._words[WAITED] != self._waited):
             self.let_go()
-        return not self.kept
+        return self.kept or (busy and ago < BUSY)
 
     def others_wait(self) -> bool:
         """Whether another process waits for the lock now."""
