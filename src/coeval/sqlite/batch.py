@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from ..errors import ConstraintError, DamagedError, DiskFullError, StorageError, StoreError
+from ..errors import ConstraintError, DamagedError, DiskFullError, LockTimeoutError, SQLError, StorageError, StoreError
 from ..rows import Result
 from .failures import shorten
 from .place import LEAD, Member
@@ -56,10 +56,18 @@ class Batches:
     """Makes members. They come in through the writer's gate."""
 
     def __init__(
-        self, writer: Writer, tell: Callable[[], None], alone: Callable[[Connection], bool] = lambda _: False
+        self,
+        writer: Writer,
+        tell: Callable[[], None],
+        alone: Callable[[Connection], bool],
+        doubt: Callable[[str], None],
     ) -> None:
-        """``tell`` is called for each write that was committed; ``alone`` says whether what may be shared is in doubt now (hole 7)."""
+        """``tell`` is called for each write that was committed; ``alone`` says whether what may be shared is in doubt now (hole 7).
+
+        ``doubt`` is called for a statement that was compiled anew.
+        """
         self._writer = writer
+        self._doubt = doubt
         self._alone = alone
         self._tell = tell
         self.counts = BatchCounts()
@@ -100,6 +108,42 @@ class Batches:
 
     def _lead(self, member: Member) -> Result:
         """Make ``member``, which has the turn, and those that wait; pass the turn on."""
+        if member.statement.complete and not member.many and not self._writer.gate.queue:
+            result = self._lead_alone(member)
+            if result is not None:
+                return result
+            try:
+                return self._lead_all(member)
+            finally:
+                self._doubt(member.what)
+        return self._lead_all(member)
+
+    def _lead_alone(self, member: Member) -> Result | None:
+        """Make ``member`` without a transaction around it; None, and nothing has happened, where it would have to be compiled.
+
+        What is known of it holds for the schema that it was compiled for.
+        """
+        writer = self._writer
+        connection = writer.ready_held(member)
+        watcher = connection.watcher
+        watcher.heard, watcher.shut = False, True
+        try:
+            result = member.make(connection)
+        except BaseException as error:
+            watcher.shut = False
+            if watcher.heard and isinstance(error, SQLError):
+                return None
+            writer.rollback()
+            if isinstance(error, LockTimeoutError):
+                raise writer.locked() from error
+            raise
+        watcher.shut = False
+        writer.leave()
+        self._tell()
+        return result
+
+    def _lead_all(self, member: Member) -> Result:
+        """As `_lead`, in a transaction."""
         writer = self._writer
         connection = writer.begin_held(member)
         try:

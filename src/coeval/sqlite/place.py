@@ -43,7 +43,9 @@ class Place:
     def begin(self) -> bool:
         """Whether it still wants what it waits for; from now on it cannot be given up. Twice does no harm."""
         future = self.future
-        return future is not None and (future.running() or (not future.done() and future.set_running_or_notify_cancel()))
+        return future is not None and (
+            future.running() or (not future.done() and future.set_running_or_notify_cancel())
+        )
 
 
 class Turn(Place):

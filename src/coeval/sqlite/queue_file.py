@@ -83,7 +83,9 @@ class QueueFile:
             status = os.fstat(descriptor)
             if status.st_size < SIZE or status.st_blocks * 512 < SIZE:
                 _make_like(descriptor, like)
-                os.pwrite(descriptor, bytes(SIZE), 0)  # real blocks: on a full disk writing into a hole of a map is SIGBUS
+                os.pwrite(
+                    descriptor, bytes(SIZE), 0
+                )  # real blocks: on a full disk writing into a hole of a map is SIGBUS
             self._map = mmap.mmap(descriptor, SIZE)
         except BaseException:
             os.close(descriptor)

@@ -65,6 +65,7 @@ class Statement:
     pragma: tuple[str, str | None] = ("", None)  #: name and argument
     explains: bool = False
     returns: bool = True  #: it may give rows
+    complete: bool = False  #: without a transaction around it, too, it leaves nothing where it fails
     program: Program | None = None  #: of a statement that reads; None where it was not looked at
 
 
@@ -114,17 +115,21 @@ class Watcher:
     ``recompiled`` turns True when a statement that reads our schema row is compiled, anew or again. SQLite compiles a
     statement again when the schema has changed, so as long as it stays False the schema is the one last looked at.
     ``heard`` turns True when anything is compiled: what is known of a statement's columns holds where it stayed False.
+    While ``shut`` nothing is compiled: what runs then was compiled before.
     """
 
-    __slots__ = ("actions", "heard", "recompiled")
+    __slots__ = ("actions", "heard", "recompiled", "shut")
 
     def __init__(self) -> None:
         self.actions: list[Action] | None = None
         self.heard = True
         self.recompiled = True
+        self.shut = False
 
     def __call__(self, code: int, a: str | None, b: str | None, c: str | None, d: str | None) -> int:
         self.heard = True
+        if self.shut:
+            return apsw.SQLITE_DENY
         if a == "_coeval_schema":
             self.recompiled = True
         if self.actions is not None:

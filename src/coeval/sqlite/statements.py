@@ -9,7 +9,7 @@ Ring: shell.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -102,7 +102,12 @@ class Statements:
         return bool(self._users_code()) and schema_version(connection.raw) != self._version
 
     def _users_code(self) -> frozenset[str]:
-        return frozenset(fold(function.name) for function in self._functions.given) | self._hooked | self._collations | self._modules
+        return (
+            frozenset(fold(function.name) for function in self._functions.given)
+            | self._hooked
+            | self._collations
+            | self._modules
+        )
 
     def renew(self, sql: str) -> Analysis:
         """The analysis of ``sql`` for the schema as it is now."""
@@ -115,7 +120,9 @@ class Statements:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 found = self._judge(statement, schema)
-                shared = self._may_be_shared(statement)
+                shared = (
+                    replace(statement, complete=self._complete(statement)) if self._may_be_shared(statement) else None
+                )
                 self._version = schema_version(self._connection.raw)
                 analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
             except apsw.Error as error:
@@ -128,15 +135,15 @@ class Statements:
             self._remember(sql, analysis, shared)
             return analysis
 
-    def _remember(self, sql: str, analysis: Analysis, shared: bool) -> None:
+    def _remember(self, sql: str, analysis: Analysis, shared: Statement | None) -> None:
         if sql not in self._known:
             self._text += len(sql)
         self._known[sql] = analysis
         if may_read(analysis.statement):
             self.readable[sql] = analysis.statement.count
             self.pace.learn(sql, analysis.statement.count, self._stretch(analysis.statement))
-        elif shared:
-            self.shared[sql] = analysis.statement
+        elif shared is not None:
+            self.shared[sql] = shared
         if len(self._known) > MOST or self._text > MOST_TEXT:
             for old in list(self._known)[: (len(self._known) + 1) // 2]:
                 del self._known[old]
@@ -159,6 +166,23 @@ class Statements:
         with self._lock:
             self._closed = True
             self._connection.close()
+
+    def doubt(self, sql: str) -> None:
+        """``sql`` was compiled anew, perhaps for another schema: what is known of it is found out again."""
+        with self._lock:
+            self.shared.pop(sql, None)
+            self.readable.pop(sql, None)
+            if self._known.pop(sql, None) is not None:
+                self._text -= len(sql)
+
+    def _complete(self, statement: Statement) -> bool:
+        """OR FAIL, ON CONFLICT FAIL and RAISE(FAIL) leave what was done before (hole 29); rows may fail to be converted."""
+        if statement.returns or "fail" in fold(statement.sql):
+            return False
+        found: Any = self._connection.raw.execute(
+            "SELECT 1 FROM main.sqlite_schema WHERE sql LIKE '%fail%' LIMIT 1"
+        ).get
+        return found is None
 
     def _may_be_shared(self, statement: Statement) -> bool:
         if statement.kind is not Kind.WRITE or statement.temporary or statement.writes & OWN_TABLES or self.unfit:

@@ -93,7 +93,7 @@ class Store:
         undo.callback(self.readers.close)
         file = partial(queue_beside, self.path)
         self.writer = Writer(self.path, self._connect_to_write, self.settings.timeout, file)
-        self.batches = Batches(self.writer, partial(self._tell, "write"), self._in_doubt)
+        self.batches = Batches(self.writer, partial(self._tell, "write"), self._in_doubt, self._doubt)
         self.checkpoints = Checkpoints(self, self._tell)
         undo.callback(self._close_writer)
         stamped = self.settings.coherence == "stamps"
@@ -314,6 +314,9 @@ class Store:
         connection = self._connect()
         self.checkpoints.follow(connection.raw)
         return connection
+
+    def _doubt(self, sql: str) -> None:
+        self.statements.doubt(sql)
 
     def _in_doubt(self, connection: Connection) -> bool:
         return self.statements.in_doubt(connection)

@@ -70,6 +70,22 @@ class Writer:
             self.give_up(place)
             raise
 
+    def ready_held(self, place: Place) -> Connection:
+        """The connection without a transaction, having the turn of ``place``. Raises Retired, and the turn is passed on then."""
+        try:
+            connection = self._connection
+            if connection is None or self._retired or place.future is not None or self._patience != self.timeout:
+                connection = self._ready()
+                self._patience = max(0.0, self.timeout - (time.monotonic() - place.asked))
+                connection.raw.set_busy_timeout(int(self._patience * 1000))
+            if connection.raw.in_transaction:  # an interrupt between two steps has left it so
+                connection.run("ROLLBACK")
+            self._look_whether_moved()
+            return connection
+        except BaseException:
+            self.give_up(place)
+            raise
+
     def try_begin(self, what: str) -> Connection | None:
         """As `begin`, where nothing has to be waited for; else None."""
         turn = self.gate.try_enter(what)
@@ -92,6 +108,10 @@ class Writer:
         except BaseException:
             self.rollback()
             raise
+        self.leave()
+
+    def leave(self) -> None:
+        """Pass the turn on, where nothing has to be undone."""
         if self._discarded or self._retired:
             self.finish()
         else:
@@ -204,20 +224,27 @@ class Writer:
                 connection.run("ROLLBACK")
             self.undone = False
             connection.run("BEGIN IMMEDIATE")
-            now = time.monotonic()
-            if now > self._look_again:
-                if self._moved():
-                    raise Retired
-                self._look_again = now + LOOKED
+            self._look_whether_moved()
             return connection
-        except LockTimeoutError as error:  # ours wait in the gate: it is another program's lock
-            raise LockTimeoutError(
-                f"{self._path} stayed locked for {max(0.0, seconds):.1f} s by {self._foreigner() or 'another program'}",
-                hint="Have it end its transactions sooner, or raise `timeout`.",
-            ) from error
+        except LockTimeoutError as error:
+            raise self.locked() from error
         except BaseException:  # an interrupt while waiting, too
             self.undo()
             raise
+
+    def _look_whether_moved(self) -> None:
+        now = time.monotonic()
+        if now > self._look_again:
+            if self._moved():
+                raise Retired
+            self._look_again = now + LOOKED
+
+    def locked(self) -> LockTimeoutError:
+        """The error for a lock of SQLite's that did not come in time. Ours wait in the gate, so it is another program's."""
+        return LockTimeoutError(
+            f"{self._path} stayed locked for {max(0.0, self._patience):.1f} s by {self._foreigner() or 'another program'}",
+            hint="Have it end its transactions sooner, or raise `timeout`.",
+        )
 
     def _foreigner(self) -> str:
         """The process other than this one that has SQLite's write lock now; '' where there is none."""
