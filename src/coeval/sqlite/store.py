@@ -40,6 +40,9 @@ from .writer import Writer
 
 log = logging.getLogger("coeval")
 
+#: Seconds that closing waits for what had only waited for the turn.
+LONGEST_REST = 1.0
+
 #: Seconds between two tries to verify, where one failed.
 VERIFY_AGAIN = 5.0
 
@@ -254,10 +257,13 @@ class Store:
             stream._cut()
         self.readers.close()
         self.writer.close(timeout)
-        self.finished()
+        end = time.monotonic() + min(timeout, LONGEST_REST)
+        while not self.finished() and self.readers.gone and time.monotonic() < end:
+            time.sleep(0.001)  # a checkpoint that waited for the turn is told that there is nothing to do
 
     def finished(self) -> bool:
         """After `close`: True when nothing is open any more. Analyses and clock serve the units still open, and go last."""
+        self.writer.close_rest()
         if not (self.readers.gone and self.writer.gone):
             return False
         if not self._finished:

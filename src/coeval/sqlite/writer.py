@@ -198,6 +198,11 @@ class Writer:
         self._retired = True
         self.finish()
 
+    def close_rest(self) -> None:
+        """After `close`: whoever had the turn then may have passed it on just before it could know."""
+        if self._connection is not None and self.gate.try_enter("close") is not None:
+            self.finish()
+
     @property
     def gone(self) -> bool:
         """True when its connection is closed, and nobody has or wants the turn."""
