@@ -8,6 +8,7 @@ full ones (COEVAL_SOAK=1), on the default interpreter alone, and a test may take
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from environment import ROOT, clean_environ, prepare
 from servers import fetch
 
 EXTRAS = "all,bench,test"
+# One more than processors: many tests wait for other processes.
+WORKERS = str(max(2, (os.cpu_count() or 1) + 1))
 SOAK = ["-o", "timeout=3600", "-o", "faulthandler_timeout=3700"]
 
 
@@ -31,7 +34,7 @@ def main(arguments: list[str]) -> int:
         print(f"== Python {version} ({python})", flush=True)
         inside = prepare(ROOT / f".venv-{version}", EXTRAS, python)
         environ = clean_environ() | {"COEVAL_WHEEL": "1", "COEVAL_SOAK": "1" if soak else "0"}
-        command = [str(inside), "-P", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *(SOAK if soak else [])]
+        command = [str(inside), "-P", "-m", "pytest", "-q", "-n", WORKERS, "--dist", "worksteal", *(SOAK if soak else [])]
         code = subprocess.run(
             [*command, *chosen], check=False, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL
         ).returncode

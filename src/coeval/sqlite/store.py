@@ -258,7 +258,7 @@ class Store:
         self.readers.close()
         self.writer.close(timeout)
         end = time.monotonic() + min(timeout, LONGEST_REST)
-        while not self.finished() and self.readers.gone and time.monotonic() < end:
+        while not self.finished() and self.readers.gone and self.writer.closed and time.monotonic() < end:
             time.sleep(0.001)  # a checkpoint that waited for the turn is told that there is nothing to do
 
     def finished(self) -> bool:

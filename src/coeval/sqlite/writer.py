@@ -204,9 +204,14 @@ class Writer:
             self.finish()
 
     @property
+    def closed(self) -> bool:
+        """True when its connection is closed."""
+        return self._connection is None
+
+    @property
     def gone(self) -> bool:
-        """True when its connection is closed, and nobody has or wants the turn."""
-        return self._connection is None and self.gate.idle
+        """True when it is `closed`, and nobody has or wants the turn."""
+        return self.closed and self.gate.idle
 
     def _ready(self) -> Connection:
         if self._retired:
