@@ -185,6 +185,31 @@ def test_a_transaction_of_the_database_and_a_connection_exclude_each_other(db, p
     late.close()
 
 
+def test_a_thread_that_would_wait_for_itself_is_told_at_once(db, connection, path):
+    """Another connection of it has the turn, or its transaction: sqlite3's error and code, with the cure, and no waiting."""
+    late = dbapi.connect(path, timeout=1_000)  # whoever waited would not be done in time
+
+    def refused():
+        for sql in "UPDATE t SET n = 2", "BEGIN IMMEDIATE":
+            with pytest.raises(
+                dbapi.OperationalError, match=r"(?s)^database is locked: .*End that transaction"
+            ) as raised:
+                late.execute(sql)
+            assert (dbapi.SQLITE_BUSY, "SQLITE_BUSY") == (raised.value.sqlite_errorcode, raised.value.sqlite_errorname)
+            late.rollback()
+
+    connection.execute("UPDATE t SET n = 1")
+    refused()
+    connection.commit()
+    with db.transaction() as tx:
+        tx.execute("UPDATE t SET n = 1")
+        refused()
+    late.execute("UPDATE t SET n = 2")
+    late.commit()
+    assert 2 == db.scalar("SELECT n FROM t")
+    late.close()
+
+
 def test_read_then_write_on_an_old_snapshot_is_refused(db, connection):
     """Where somebody has committed between the read and the write, sqlite3's own error comes, and no turn stays."""
     connection.execute("BEGIN")

@@ -103,8 +103,8 @@ class Base:
 
     def _error(self, error: BaseException) -> BaseException:
         """The error to raise for one of APSW's, or of Python's under it."""
-        if isinstance(error, apsw.AuthError) and self._handle.refusal:
-            refusal, self._handle.refusal = self._handle.refusal, ""
+        if isinstance(error, apsw.AuthError) and self._handle.judge.refusal:
+            refusal, self._handle.judge.refusal = self._handle.judge.refusal, ""
             return errors.of_code(apsw.SQLITE_AUTH, f"not authorized: {refusal}")
         if isinstance(error, apsw.Error):
             return errors.translate(error)

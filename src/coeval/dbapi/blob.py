@@ -1,7 +1,7 @@
 """One value, read and written in place.
 
-Upholds law 1 where triggers cannot: an incremental write fires none (hole 10), so each write here replaces its table's stamp, in the
-transaction that the write is in.
+Upholds law 1 where triggers cannot: an incremental write fires none (hole 10), so each write here replaces its table's stamp, be the
+file the connection's own or attached, in the transaction that the write is in.
 
 Ring: shell.
 """
@@ -205,7 +205,6 @@ class Blob:
             try:
                 blob.seek(offset)
                 blob.write(data)
-                if self._place[0].lower() == "main":
-                    connection._handle.stamp(self._place[1])
+                connection._handle.stamp(*self._place[:2])
             except apsw.Error as error:
                 raise connection._error(error) from error

@@ -89,8 +89,10 @@ class Connection(Callbacks, Transactions):
         if mode is False:
             self._control("BEGIN")
 
-    def __del__(self) -> None:
-        if self._thread and not self._closed:
+    def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if (
+            self._thread and not self._closed and not _is_finalizing()
+        ):  # then modules are gone, and all that is open ends
             if sys.version_info >= (3, 13):
                 warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=1, source=self)
             self._handle.forsake()
@@ -255,11 +257,13 @@ class Connection(Callbacks, Transactions):
         return self._configure(op, -1)
 
     def setconfig(self, op: int, enable: bool = True, /) -> None:
-        """Switch an option. On a file, triggers cannot be switched off: the stamps rest on them."""
+        """Switch an option. On a file, or while one is attached, triggers cannot be switched off: the stamps rest on them."""
         self._check()
-        if op == apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER and not enable and self._handle.engine is not None:
-            raise errors.NotSupportedError("Triggers cannot be switched off here: Coeval's caches rest on them")
-        self._configure(op, int(bool(enable)))
+        if op == apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER:
+            with self._lock:
+                self._live().switch_triggers(lambda: self._configure(op, int(bool(enable))), on=bool(enable))
+        else:
+            self._configure(op, int(bool(enable)))
         self._handle.keep(("config", op), lambda raw: raw.config(op, int(bool(enable))), applied=True)
 
     def _configure(self, op: int, value: int) -> bool:

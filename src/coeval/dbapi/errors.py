@@ -111,7 +111,7 @@ def translate(error: apsw.Error) -> Exception:
 
 def not_opened(error: ours.Error) -> Error:
     """The error of this module where Coeval would not open the file."""
-    if isinstance(error, ours.LockTimeoutError):
+    if isinstance(error, ours.LockTimeoutError | ours.ReentryError):
         return locked(error)
     cause = error.__cause__
     if isinstance(cause, apsw.Error):  # SQLite's own words first: programs look for them
@@ -121,5 +121,5 @@ def not_opened(error: ours.Error) -> Error:
 
 
 def locked(error: ours.Error) -> Error:
-    """The error of this module where the turn to write did not come; it names who has it."""
+    """The error of this module where the turn to write did not come, or never could; it names who has it, and the cure."""
     return made(OperationalError, f"database is locked: {error}", apsw.SQLITE_BUSY)

@@ -4,8 +4,7 @@
 whose guard, WAL, triggers and gate are in force (laws 1, 7 and 8). What must hold there:
 
 * A statement that writes, or begins to, has the turn before it runs. The turn goes on when no write transaction is open any more.
-* What would let a stale result pass is refused by the authorizer: writes to our tables, and PRAGMAs that change the journal or forge
-  the schema's version. The user's authorizer is not asked about our triggers, so it cannot switch them off.
+* What would let a stale result pass, there or in a file that is attached, is refused (`judge`).
 * Before a fork an idle connection is closed; it is opened again, set up as it was, when next used (`forking`).
 
 Ring: shell.
@@ -22,29 +21,15 @@ from typing import Any, Protocol
 import apsw
 
 from .. import errors as ours
-from ..coherence.names import fold
-from ..coherence.read_set import OWN_TABLES
 from ..coherence.scopes import table_scope
 from ..engine import Engine
 from ..sqlite import guard, pragmas
 from ..sqlite.readers import Retired
 from ..sqlite.store import Store
-from ..sqlite.triggers import _TRIGGER_NAME
-from .errors import ProgrammingError, locked, not_opened
-
-Authorizer = Callable[[int, str | None, str | None, str | None, str | None], Any]
-
-_OURS_TO_SET = {"journal_mode", "locking_mode", "schema_version"}
-#: What must not be done to the tables that hold the stamps. Where the table's name stands differs.
-_CHANGES = frozenset(
-    {
-        *(apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE, apsw.SQLITE_DROP_TABLE, apsw.SQLITE_ALTER_TABLE),
-        *(apsw.SQLITE_CREATE_TRIGGER, apsw.SQLITE_CREATE_TEMP_TRIGGER, apsw.SQLITE_CREATE_INDEX),
-    }
-)
-_TEMPORARY = frozenset(
-    code for name, code in apsw.mapping_authorizer_function.items() if str(name).startswith("SQLITE_CREATE_TEMP_")
-)
+from ..sqlite.triggers import quoted
+from .errors import NotSupportedError, ProgrammingError, locked, not_opened
+from .judge import Authorizer, Judge
+from .undertaker import undertaker
 
 
 class User(Protocol):
@@ -63,11 +48,14 @@ class Handle:
     def __init__(self, open: Callable[[], apsw.Connection]) -> None:
         self.lock = threading.RLock()
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
-        self.refusal = ""  #: why the authorizer has denied something, until that was raised
+        self.judge = Judge(own=self.engine is not None)
         self._setup: dict[Any, Callable[[apsw.Connection], object]] = {}
-        self._authorizer: Authorizer | None = None
         self._open = open
-        self._raw: apsw.Connection | None = open()
+        self._raw: apsw.Connection | None = self._judged(open())
+
+    def _judged(self, raw: apsw.Connection) -> apsw.Connection:
+        raw.set_authorizer(self.judge)
+        return raw
 
     @property
     def raw(self) -> apsw.Connection:
@@ -84,8 +72,19 @@ class Handle:
 
     def authorize(self, authorizer: Authorizer | None) -> None:
         """Ask ``authorizer`` from now on."""
-        self._authorizer = authorizer
-        self.raw.set_authorizer(authorizer)
+        self.judge.user = authorizer
+        self.raw.set_authorizer(self.judge)  # once more, so that what is compiled already is judged anew
+
+    def switch_triggers(self, apply: Callable[[], object], *, on: bool) -> None:
+        """Have ``apply`` switch them. Raises NotSupportedError where they may be Coeval's, and are to be off."""
+        if not on and self.engine is not None:
+            raise NotSupportedError("Triggers cannot be switched off here: Coeval's caches rest on them")
+        if not on and set(self.raw.db_names()) - {"main", "temp"}:
+            raise NotSupportedError(
+                "Triggers cannot be switched off while a database is attached: Coeval's caches of a file rest on them; DETACH it first"
+            )
+        apply()
+        self.judge.triggers = on
 
     def follow(self) -> None:
         """Go on with the file that the name leads to now, where that may be done unnoticed."""
@@ -96,8 +95,25 @@ class Handle:
     def settle(self) -> None:
         """Give the turn back, where no write transaction is open."""
 
-    def stamp(self, table: str) -> None:
-        """Replace the stamp of ``table``, whose rows were changed without a trigger, in the write transaction that is open."""
+    def stamp(self, schema: str, table: str) -> None:
+        """Replace the stamp of ``table``, whose rows were changed without a trigger, in the write transaction that is open.
+
+        ``schema`` may be an attached file. Nothing happens where it has no stamps. Upholds law 1: incremental BLOB writes fire no trigger
+        (hole 10).
+        """
+        raw, place = self.raw, quoted(schema)
+        self.judge.stamping = True
+        try:  # not from the cache of statements, where the user could find them
+            known = f"SELECT 1 FROM {place}.sqlite_schema WHERE name = '_coeval_tables'"
+            if raw.execute(known, can_cache=False).get is None:
+                return
+            sql = f"SELECT id FROM {place}._coeval_tables WHERE name = ? COLLATE NOCASE"
+            number = raw.execute(sql, (table,), can_cache=False).get
+            if number is not None:
+                sql = f"UPDATE {place}._coeval_stamps SET stamp = random() WHERE id = ?"
+                raw.execute(sql, (table_scope(number),), can_cache=False)
+        finally:
+            self.judge.stamping = False
 
     def close(self) -> None:
         """Close the connection; what was not committed is rolled back."""
@@ -125,8 +141,6 @@ class FileHandle(Handle):
         self._cached = cached
         self._turn: Any = None
         self._gate: Any = None
-        self._stamping = False
-        self._temporary = False  # it may have made temporary tables
         try:
             super().__init__(self._opened)
         except BaseException:
@@ -159,14 +173,13 @@ class FileHandle(Handle):
             for setting in pragmas.EVERY:
                 if setting not in {pragmas.busy_timeout, pragmas.foreign_keys}:  # sqlite3's own: given, and off
                     setting(raw, store.settings)
-            raw.set_authorizer(self._judge)
+            self._judged(raw)
             for apply in self._setup.values():
                 apply(raw)
             store.checkpoints.follow(raw)
         except BaseException:
             raw.close()
             raise
-        self._stamped = store.settings.coherence == "stamps"
         self._store = store
         return raw
 
@@ -179,27 +192,6 @@ class FileHandle(Handle):
                 raise ProgrammingError(self.lost or "Cannot operate on a closed database.")
             raw = self._raw = self._open()
         return raw
-
-    def authorize(self, authorizer: Authorizer | None) -> None:
-        self._authorizer = authorizer
-        self.raw.set_authorizer(self._judge)
-
-    def _judge(self, code: int, a: str | None, b: str | None, c: str | None, source: str | None) -> int:
-        if source is None or not _TRIGGER_NAME.fullmatch(source):
-            self._temporary = self._temporary or code in _TEMPORARY
-            if code == apsw.SQLITE_PRAGMA and b is not None and fold(a or "") in _OURS_TO_SET:
-                self.refusal = f"PRAGMA {a} is not for a connection to change: Coeval's caches rest on it"
-                return apsw.SQLITE_DENY
-            copied = self._stamping or (c or "").startswith(
-                "vacuum_"
-            )  # VACUUM makes every table anew under such a name
-            touched = OWN_TABLES & {fold(a or ""), fold(b or "")} if code in _CHANGES and not copied else None
-            if touched:
-                self.refusal = f"{min(touched)} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
-                return apsw.SQLITE_DENY
-            if self._authorizer is not None and not self._stamping:
-                return int(self._authorizer(code, a, b, c, source))
-        return apsw.SQLITE_OK
 
     def follow(self) -> None:
         """The engine has another store after a fork, or where the file was replaced; then an idle connection is opened anew."""
@@ -229,20 +221,6 @@ class FileHandle(Handle):
             if self._gate.has(turn):
                 self._gate.leave()
 
-    def stamp(self, table: str) -> None:
-        """Upholds law 1: incremental BLOB writes fire no trigger (hole 10)."""
-        if not self._stamped:
-            return
-        raw = self.raw
-        number = raw.execute("SELECT id FROM main._coeval_tables WHERE name = ? COLLATE NOCASE", (table,)).get
-        if number is not None:
-            self._stamping = True
-            try:  # not from the cache of statements, where the user could find it
-                sql = "UPDATE main._coeval_stamps SET stamp = random() WHERE id = ?"
-                raw.execute(sql, (table_scope(number),), can_cache=False)
-            finally:
-                self._stamping = False
-
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -251,13 +229,12 @@ class FileHandle(Handle):
         finally:
             self.settle()
             self.engine.release(self)
+            undertaker.leave(self)
 
     def forsake(self) -> None:
         """Another thread closes it: taking locks here could wait for ever for the thread that is being interrupted."""
-        from .forking import bury
-
         if not self._closed and not self.lost:
-            bury(self)
+            undertaker.bury(self)
 
     @property
     def idle(self) -> bool:
@@ -265,7 +242,7 @@ class FileHandle(Handle):
         raw = self._raw
         if raw is None:
             return True
-        apart = self._temporary or len(raw.db_names()) > (2 if "temp" in raw.db_names() else 1)
+        apart = self.judge.temporary or len(raw.db_names()) > (2 if "temp" in raw.db_names() else 1)
         under_way = raw.in_transaction or raw.txn_state() != apsw.SQLITE_TXN_NONE or self._turn is not None
         return not (apart or under_way or any(user.pending for user in self.users.copy()))
 
