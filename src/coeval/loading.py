@@ -59,8 +59,9 @@ def load(
     batch: int,
     upsert: str | Sequence[str] | None,
     progress: Callable[[int], object] | None,
+    go_on: Callable[[], object] = bool,
 ) -> Loaded:
-    """`Database.load`, which says the rest."""
+    """`Database.load`, which says the rest. ``go_on`` is called between chunks and with each one's turn, and raises to stop there."""
     if type(batch) is not int or batch < 1:
         raise ConfigError(f"batch is {batch!r}", hint="Give the number of rows of one transaction, 10_000 for example.")
     if isinstance(rows, (str, bytes, Mapping)) or not hasattr(rows, "__iter__"):
@@ -80,10 +81,12 @@ def load(
         plan = _look(face, what, lambda connection: Plan.on(connection, table, names, keys))
         take = by_name(names or (), exact=wanted is None) if named else by_place(plan.columns)
         for chunk in chunks(chain(some, iterator), plan.columns, batch, _together(plan.columns), take):
-            written += _settle(face, what, _Writing(plan, chunk, keys))
+            go_on()
+            written += _settle(face, what, _Writing(plan, chunk, keys, go_on))
             done, batches = done + chunk.rows, batches + 1
             if progress is not None:
                 progress(done)
+            go_on()
     except BaseException as error:
         _say_how_far(error, done, within=within)
         raise
@@ -142,12 +145,14 @@ def _settle(face: Database, what: str, writing: _Writing) -> int:
 class _Writing:
     """One chunk, to be written in whatever transaction it is called with; all of it or nothing. Gives the number of rows written."""
 
-    def __init__(self, plan: Plan, chunk: Chunk, keys: tuple[str, ...] | None) -> None:
+    def __init__(self, plan: Plan, chunk: Chunk, keys: tuple[str, ...] | None, go_on: Callable[[], object]) -> None:
         self.plan = plan
         self.chunk = chunk
         self.keys = keys
+        self.go_on = go_on
 
     def __call__(self, transaction: Transaction) -> int:
+        self.go_on()
         connection = transaction._ready()
         try:
             return transaction._whole(lambda: self._write(connection))

@@ -30,7 +30,7 @@ from ..workers import alone
 from .blob import AsyncBlob
 from .brief import answer_briefly, read_briefly
 from .direct import AsyncDirectWrites
-from .jobs import Held, Job, in_worker, settled
+from .jobs import DroppedError, Held, Job, in_worker, settled
 from .lanes import Inline, Lane, lane_of
 from .reads import AsyncReads
 from .streams import AsyncRowStream, rows_of, rows_within
@@ -184,17 +184,27 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
     ) -> Loaded:
         """As `Database.load`, in a worker, where the iterator and ``progress`` run too.
 
-        Cancelled, it goes on in its worker to the end of ``rows``; what was loaded stays.
+        Cancelled, it stops before its next chunk: those that were written stay, whole, the one being written is finished, and nothing
+        is written where the first had not got its turn. The iterator is read to the end of the chunk that it was making. In
+        a transaction, the chunk being written is interrupted, and the transaction is rolled back.
         """
         db, engine = await self._database(), await self._opened()
         unit = joined(engine)
+        gone: list[bool] = []
+
+        def go_on() -> None:
+            if gone:
+                raise DroppedError
 
         def work() -> Loaded:
-            return load(db, table, rows, columns, batch, upsert, progress)
+            return load(db, table, rows, columns, batch, upsert, progress, go_on)
 
-        if isinstance(unit, Transaction):
-            return await lane_of(unit).join(work)
-        return await in_worker(engine.workers.chores, lambda _: work())
+        try:
+            if isinstance(unit, Transaction):
+                return await lane_of(unit).join(work)
+            return await in_worker(engine.workers.chores, lambda _: work())
+        finally:
+            gone.append(True)
 
     def blob(self, table: str, column: str, rowid: int, *, writable: bool = False) -> AsyncBlob:
         """One value as a raw binary file of fixed size, for ``async with``, as `Database.blob`; its calls are coroutines."""

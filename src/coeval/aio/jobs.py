@@ -72,9 +72,10 @@ class Job:
             self._connection = None
 
     def finish(self, outcome: tuple[Any, BaseException | None]) -> bool:
-        """The call has ended; True where somebody waits for ``outcome``."""
+        """The call has ended; True where somebody waits for ``outcome``, which is kept only then."""
         with self._lock:
-            self.outcome = outcome
+            if not self.dropped:
+                self.outcome = outcome
             return not self.dropped
 
     def drop(self) -> bool:
@@ -157,14 +158,17 @@ async def in_worker(
             outcome = context.run(call, job), None
         except BaseException as error:  # for the caller to see, whatever it is
             outcome = None, error
-        if job.finish(outcome):
-            try:
-                loop.call_soon_threadsafe(_settle, waiter, outcome)
-                return
-            except RuntimeError:  # the loop is closed
-                pass
-        if undo is not None and outcome[1] is None:
-            undo(outcome[0])
+        try:
+            if job.finish(outcome):
+                try:
+                    loop.call_soon_threadsafe(_settle, waiter, outcome)
+                    return
+                except RuntimeError:  # the loop is closed
+                    pass
+            if undo is not None and outcome[1] is None:
+                undo(outcome[0])
+        finally:
+            del outcome  # an error holds this frame, which would hold the error, and what the call had in its hands
 
     try:
         pool.run(run)
