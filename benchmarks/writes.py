@@ -25,7 +25,7 @@ from _rounds import Measured, Side, alternate, loop, report
 
 import coeval
 
-ROUNDS = 30
+ROUNDS = 40
 SCHEMA = "CREATE TABLE event(id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount REAL NOT NULL) STRICT"
 INSERT = "INSERT INTO event(name, amount) VALUES (?, ?)"
 
@@ -41,7 +41,7 @@ STANDARD = "sqlite3, the guides' settings"
 PEEWEE = "peewee SqliteQueueDatabase"
 
 Durability = Literal["normal", "full"]
-LEVELS: tuple[tuple[Durability, int, float], ...] = (("normal", 1000, 0.65), ("full", 100, 0.95))
+LEVELS: tuple[tuple[Durability, int, float], ...] = (("normal", 1000, 0.65), ("full", 300, 0.95))
 
 
 def main(arguments: list[str]) -> int:

@@ -144,7 +144,7 @@ class Attempt(Transaction):
             if changed is not None:
                 self.conflict = SerializationError(
                     f"What write() had read was changed by another before its first write: {changed}",
-                    hint="Run it again: db.write(function, retry=3) does. Where this is frequent, use `with db.transaction():`.",
+                    hint="Where others write the same all the time use `with db.transaction():`, which has its turn first.",
                 )
                 raise self.conflict
         except BaseException:

@@ -118,6 +118,8 @@ def apply(transaction: Transaction, changeset: object, conflict: Conflict) -> Ap
             f"The changeset does not fit: {met[-1] if met else error}",
             hint='Nothing of it was applied. conflict="omit" leaves such changes out, "replace" makes them prevail.',
         ) from error
+    except apsw.CorruptError as error:
+        raise ParameterError("These bytes are no changeset", hint="Give what `recording.changeset` gave.") from error
     except apsw.Error as error:
         raise translate(error, connection.path, "apply") from error
     finally:

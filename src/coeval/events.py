@@ -79,7 +79,9 @@ class Statistics:
     reopened: int
     checkpoints: int = 0  #: that moved all of the write-ahead log into the file
     file_size: int = 0  #: bytes of the database file now; those of its log are `wal_size`
-    page_size: int | None = None  #: None, as `pages` and `free_pages`, where every reader is in use, or the database is closed
+    page_size: int | None = (
+        None  #: None, as `pages` and `free_pages`, where every reader is in use, or the database is closed
+    )
     pages: int | None = None
     free_pages: int | None = None  #: of them, without contents: what `vacuum` would give back
     wal_size: int = 0

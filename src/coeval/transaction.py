@@ -39,13 +39,14 @@ _names = count(1)
 class Transaction(Unit, Reads, Writes):
     """Reads and writes in one transaction. Calls on the database in the same context join it."""
 
+    _turn: Turn | None = None
+
     def __init__(self, engine: Engine, what: str = "transaction()") -> None:
         """``what`` is for the error messages of those who wait: the statement, where there is one."""
         super().__init__(engine)
         self._engine = engine
         self._what = what
         self._connection: Connection | None = None
-        self._turn: Turn | None = None
         self._schema_changed = False
 
     def __enter__(self) -> Self:
@@ -74,7 +75,7 @@ class Transaction(Unit, Reads, Writes):
             raise
 
     def __del__(self) -> None:
-        """An interrupt at the first step of `__exit__` leaves it unended; the housekeeper ends it then, where no lock of this thread is held."""
+        """An interrupt at the first step of `__exit__` leaves it unended; the housekeeper ends it, where no lock of this thread is held."""
         turn = self._turn
         if turn is not None and self._store.writer.gate.has(turn) and not self._forked:
             self._engine.lost.append((self._store.writer, turn))
@@ -127,15 +128,17 @@ class Transaction(Unit, Reads, Writes):
             writer.rollback()
             raise StoreError(
                 "SQLite rolled the transaction back before its end, so nothing of it was written",
-                hint="An earlier statement failed with OR ROLLBACK, a full disk or an I/O error; let that error out.",
+                hint="An earlier statement failed with OR ROLLBACK, a full disk or an I/O error, or was cancelled: let that error out.",
             )
+        repaired = None
         try:
             if self._schema_changed:
-                self._store.verify_within(connection)
+                repaired = self._store.verify_within(connection)
         except BaseException:
             writer.rollback()
             raise
         writer.commit()
+        self._store.verified(repaired)
         self._engine.events.tell("write")
 
     def record(self, *tables: str) -> Recording:

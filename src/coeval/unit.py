@@ -20,8 +20,8 @@ from .streams import RowStream
 
 T = TypeVar("T")
 
-#: The innermost unit of this context, whatever its database. Weak: one whose `with` block is gone, because an interrupt came before the first
-#: step of its end, is joined by nobody.
+#: The innermost unit of this context, whatever its database. Weak: one whose `with` block is gone, because an interrupt came before the
+#: first step of its end, is joined by nobody.
 current: ContextVar[weakref.ref[Unit] | None] = ContextVar("coeval_unit", default=None)
 
 

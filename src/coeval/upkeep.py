@@ -123,7 +123,8 @@ class Upkeep:
             finally:
                 store.writer.rollback()
             if store.settings.coherence == "stamps":
-                Transaction(self._engine, "verify the triggers").alone(lambda own: store.verify_within(own._ready()))
+                verifying = Transaction(self._engine, "verify the triggers")
+                store.verified(verifying.alone(lambda own: store.verify_within(own._ready())))
         except apsw.Error as error:
             raise translate(error, store.path, what) from error
         self._engine.events.tell("write")
@@ -163,4 +164,6 @@ def _checkpoint(store: Store, step: Step) -> Checkpoint:
         after = store.checkpoints.wal()
     finally:
         store.writer.rollback()
+    if complete:
+        store.tell("checkpoint")
     return Checkpoint(before.pages, before.pages if complete else min(after.moved, before.pages), complete)

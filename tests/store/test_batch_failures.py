@@ -501,7 +501,7 @@ def test_a_follower_interrupted_while_it_is_made(hasty, handler):
         leave.wait(PATIENCE)
 
     gate = gate_of(hasty)
-    gate.enter("the holder", 1)
+    Caller(lambda: gate.enter("the holder", 1)).ended()
     (leader,) = queue_up(hasty, [lambda: hasty.execute(INSERT, 1)])
 
     def go():

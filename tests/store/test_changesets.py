@@ -116,7 +116,7 @@ def test_rubbish(two):
     """No bytes, no changeset: nothing happens."""
     _, b = two
     for given in ("text", None, b"rubbish that is no changeset"):
-        with pytest.raises(errors.Error):
+        with pytest.raises(errors.ParameterError):
             b.apply(given)
     with pytest.raises(errors.ParameterError):
         b.apply(b"", conflict="perhaps")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -418,3 +421,59 @@ def test_a_caller_gives_up_and_comes_again(path, start):
         holder.do("let_go")
         assert "again" == caller.ended().what
         gate_of(db).leave()
+
+
+def test_a_process_that_keeps_the_lock_and_is_stopped(path, start, monkeypatch):
+    """It is in no turn, so it holds nobody up: others go past its lock, as often as they like, and make no checkpoint meanwhile."""
+    other = start()
+    with coeval.open(path) as db:
+        monkeypatch.setattr(queue_file, "SOON", 10**15)  # its thread does not let go, as if it did not run
+        monkeypatch.setattr(queue_file.QueueFile, "look", Mock(return_value=True))
+        gate = gate_of(db)
+        for _ in range(3):
+            gate.enter("alone", 1)
+            gate.leave()
+        assert gate._file.kept
+        for _ in range(3):
+            other.do("hold")
+            assert gate._file.kept
+            assert gate._file.passed
+            other.do("let_go")
+        assert not gate._file.passed
+        gate.enter("once more", 5)  # it sees that somebody has come
+        assert not gate._file.kept
+        gate.leave()
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs unshare, as the superuser"
+)
+def test_processes_that_cannot_see_each_other(path):
+    """In PID namespaces of their own, as containers that share a volume: the queue is as fair."""
+    program = (
+        "import sys, time, coeval\n"
+        "db = coeval.open(sys.argv[1], timeout=20)\n"
+        "db.execute('SELECT 1'); print('ready', flush=True); sys.stdin.readline()\n"
+        "end, n = time.monotonic() + 0.6, 0\n"
+        "while time.monotonic() < end:\n"
+        "    with db.transaction():\n"
+        "        time.sleep(0.001)\n"
+        "    n += 1\n"
+        "print(n, flush=True)\n"
+    )
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE IF NOT EXISTS t(x)")
+    command = ["unshare", "--pid", "--fork", sys.executable, "-c", program, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    try:
+        assert ["ready\n"] * 3 == [child.stdout.readline() for child in children]
+        for child in children:
+            child.stdin.write("\n")
+            child.stdin.flush()
+        turns = [int(child.stdout.readline()) for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+    assert min(turns) * 2 > max(turns), turns

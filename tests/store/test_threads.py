@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import re
 import threading
@@ -25,6 +26,13 @@ def db(path):
         db.script("CREATE TABLE t(id INTEGER PRIMARY KEY, who, n); CREATE TABLE counter(n)")
         db.execute("INSERT INTO counter VALUES (0)")
         yield db
+
+
+def elsewhere(work):
+    """Do it in a thread of its own."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 def eventually(condition):
@@ -186,7 +194,7 @@ def test_a_time_out_names_the_holder(path):
 def test_a_time_out_gives_up_its_place(db):
     """One who stopped waiting is not given the turn, and those behind him move up."""
     gate = db._engine.store().writer.gate
-    gate.enter("holder", 1)
+    elsewhere(lambda: gate.enter("holder", 1))
     with pytest.raises(errors.LockTimeoutError):
         gate.enter("impatient", 0.01)
     with ThreadPoolExecutor(1) as pool:
@@ -220,7 +228,7 @@ def test_a_time_out_at_the_very_moment_the_turn_is_passed_on(monkeypatch):
 
     monkeypatch.setattr(gates, "Future", Slow)
     gate = Gate()
-    gate.enter("first", 1)
+    elsewhere(lambda: gate.enter("first", 1))
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(gate.enter, "second", 0.01)
         eventually(lambda: len(gate._waiting) == 1)
@@ -237,7 +245,7 @@ def test_the_queue_is_bounded(monkeypatch):
     """When too many wait, the next one is refused at once and told so (law 10)."""
     monkeypatch.setattr(gates, "LONGEST_QUEUE", 3)
     gate = Gate()
-    gate.enter("holder", 1)
+    elsewhere(lambda: gate.enter("holder", 1))
     with ThreadPoolExecutor(3) as pool:
         for n in range(3):
             pool.submit(gate.enter, f"waiter {n}", 0.5)
@@ -252,7 +260,7 @@ def test_the_whole_wait_is_within_the_time_out(path, foreign):
         db.script("CREATE TABLE t(x)")
         foreign.execute("BEGIN IMMEDIATE")
         gate = db._engine.store().writer.gate
-        gate.enter("holder", 1)
+        elsewhere(lambda: gate.enter("holder", 1))
         failures = []
 
         def write():
@@ -344,3 +352,10 @@ def test_a_replaced_file_costs_nobody_an_error(path, tmp_path, scaled):
         found = together(use, use, use, replace)
         assert [] == [repr(error) for error in found]
         assert copies - 1 == db.scalar("SELECT n FROM v")
+
+
+def test_a_thread_that_would_wait_for_itself(path):
+    """It has the turn already, in another context or by another face: an error at once, and no time-out."""
+    with coeval.open(path, timeout=30) as db, db.transaction():
+        with pytest.raises(errors.ReentryError, match="the thread that asks for it again"):
+            contextvars.Context().run(db.script, "CREATE TABLE t(x)")

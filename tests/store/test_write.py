@@ -224,7 +224,7 @@ def test_tries_run_out(db):
         with pytest.raises(errors.SerializationError, match=r"(?m)table a$") as caught:
             db.write(function, retry=retry)
         assert retry + 1 == len(function.seen)
-        assert "retry" in caught.value.hint
+        assert "transaction" in caught.value.hint
         assert 0 == of(db, "b")
         assert gate_of(db).idle
     assert errors.StoreError in type(caught.value).__mro__

@@ -16,7 +16,7 @@ class Attendant:
     """Calls ``work`` on a daemon thread of its own, at least once after every `wake`."""
 
     def __init__(self, name: str, work: Callable[[], float | None]) -> None:
-        """``name`` of the thread. ``work`` does all that there is, does not raise, and says in how many seconds it wants to be called again."""
+        """``name`` of the thread. ``work`` does all that there is, does not raise, and says in how many seconds to call it again."""
         self._name = name
         self._work = work
         self._lock = threading.Lock()

@@ -27,7 +27,7 @@ import apsw
 from ..errors import ConstraintError, DamagedError, DiskFullError, LockTimeoutError, SQLError, StorageError, StoreError
 from ..rows import Result
 from .failures import shorten
-from .place import LEAD, Member
+from .place import LEAD, Member, tell
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -231,12 +231,8 @@ class _Batch:
             self._passed = True
         writer.give_up(self._leader)
         for member, outcome in self.outcomes.items():
-            if member is self._leader or member.future is None or member.future.done():
-                continue
-            if isinstance(outcome, BaseException):
-                member.future.set_exception(outcome)
-            else:
-                member.future.set_result(outcome)
+            if member is not self._leader and member.future is not None:
+                tell(member.future, outcome)
 
     def _next(self) -> bool:
         if not self._todo and self._rows < ROWS and time.monotonic() - self._since < SECONDS:

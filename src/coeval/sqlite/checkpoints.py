@@ -126,7 +126,12 @@ class Checkpoints:
         return Wal(self._pages if size else 0, self._moved, size, self._store.settings.page_size)
 
     def make(self, connection: Connection, step: Step, *, drain: float = DRAIN) -> bool:
-        """Checkpoint on ``connection``, which has the turn; True when all was moved, and for RESTART and TRUNCATE nobody reads in it."""
+        """Checkpoint on ``connection``, which has the turn; True when all was moved, and for RESTART and TRUNCATE nobody reads in it.
+
+        Whoever calls tells of it, when the turn has passed on.
+        """
+        if self._store.writer.gate.passed:
+            return False
         raw = connection.raw
         raw.set_busy_timeout(0)
         end: float | None = None
@@ -142,8 +147,6 @@ class Checkpoints:
                     time.sleep(STEP)
                 else:
                     self._pages, self._moved = max(pages, 0), max(moved, 0)
-                    if pages == moved:
-                        self._tell("checkpoint")
                     return pages == moved
         finally:
             raw.set_busy_timeout(int(self._store.settings.timeout * 1000))
@@ -238,9 +241,12 @@ class Checkpoints:
         try:
             if self._plan(time.monotonic(), again=True).step is Step.NONE:  # another process was quicker
                 return True
-            return self.make(connection, step, drain=DRAIN / (1 + self._times))
+            complete = self.make(connection, step, drain=DRAIN / (1 + self._times))
         finally:
             writer.rollback()
+        if complete:
+            self._tell("checkpoint")
+        return complete
 
     def _plan(self, now: float, *, again: bool = False) -> Plan:
         tried = Tried() if again else Tried(self._times, now - self._last)

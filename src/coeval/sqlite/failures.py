@@ -74,7 +74,7 @@ def translate(error: apsw.Error, path: str, sql: str = "") -> errors.Error:
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return errors.NotWritableError(
                 f"{path} cannot be written by this process: {said}{where}",
-                hint='Mend the permissions of the file, its -wal and -shm, and its folder, or open it with coherence="clock" to read alone.',
+                hint='Mend the permissions of file, -wal, -shm and folder, or open it with coherence="clock" to read alone.',
             )
         case apsw.CantOpenError():
             return errors.OpenError(f"{path} cannot be opened: {said}", hint="Look at the path and its permissions.")

@@ -6,7 +6,7 @@ process waits; else the file's lock is let go and asked for again, behind the ot
 * State changes under the lock, and nobody waits in it; each waiter has a future of its own.
 * A place is a turn, which its caller gets, or a member: a statement that whoever has the turn may run for its caller (`batch`). Members are
   taken out of order, turns never: of all that wait longer, a turn is overtaken by members alone, and by one batch of them at the most.
-* Only the gate's own thread waits for the file's lock, so that callers can give up. It also leads where no thread of a caller can.
+* Only the gate's own thread waits for the file's lock, so that callers can give up. It leads where no thread of a caller can.
 
 Ring: shell.
 """
@@ -25,14 +25,11 @@ from typing import Any
 from ..errors import LockTimeoutError, ReentryError
 from .attendant import Attendant
 from .failures import shorten
-from .place import LEAD, GateCounts, Member, Place, Turn
+from .place import LEAD, GateCounts, Member, Place, Turn, tell
 from .queue_file import QueueFile
 
-#: Seconds between two looks at a lock that is kept.
-WATCH = 0.005
-
-#: Waiters at the most (law 10).
-LONGEST_QUEUE = 10_000
+#: Waiters at the most (law 10); seconds between two looks at a lock that is kept.
+LONGEST_QUEUE, WATCH = 10_000, 0.005
 
 
 class Gate:
@@ -95,8 +92,7 @@ class Gate:
         """The turn, if nobody has or wants it; else None at once."""
         turn = Turn(what)
         try:
-            with self._lock:
-                return turn if self._at_once(turn) else None
+            return turn if self.at_once(turn) else None
         except BaseException:
             self.drop(turn)
             raise
@@ -142,8 +138,7 @@ class Gate:
         """The error for one who has waited for ``timeout`` seconds in vain, naming the holder."""
         with self._lock:
             said = self._described()
-        foreigner = self._foreigner()
-        if foreigner:
+        if foreigner := self._foreigner():
             said += f", and SQLite's own lock is held by {foreigner}"
         return LockTimeoutError(
             f"The turn to write did not come in {timeout:g} s for {shorten(what, 80)}, {said}",
@@ -213,6 +208,11 @@ class Gate:
         return len(self._waiting)
 
     @property
+    def passed(self) -> bool:
+        """Whether another process may have the turn at the same time (`QueueFile.passed`)."""
+        return self._file is not None and self._file.passed
+
+    @property
     def idle(self) -> bool:
         """True when nobody has or wants the turn."""
         return self._holder is None and not self._waiting and not self._coming
@@ -226,7 +226,7 @@ class Gate:
             file.close()
 
     def stay_here(self) -> None:
-        """Nothing will be written any more: do not open the queue among processes for it."""
+        """Nothing will be written any more."""
         self._open_file = None
 
     def abandon(self) -> None:
@@ -277,6 +277,11 @@ class Gate:
             raise ReentryError(
                 f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
                 hint="Do not await inside a blocking transaction, or write from a thread.",
+            )
+        if blocks and isinstance(holder, Turn) and holder.thread is threading.current_thread() and place.what != "close":
+            raise ReentryError(
+                f"The turn to write is {self._described()}: the thread that asks for it again",
+                hint="End that transaction first, or make this call a part of it.",
             )
         if len(self._waiting) >= LONGEST_QUEUE:
             self._waiting = deque(one for one in self._waiting if one.future is None or not one.future.cancelled())
@@ -344,8 +349,8 @@ class Gate:
         assert place.future is not None
         if isinstance(place, Member) and not place.leads:
             self._let_lead(place)
-        elif not place.future.done():
-            place.future.set_result(LEAD if isinstance(place, Member) else place)
+        else:
+            tell(place.future, LEAD if isinstance(place, Member) else place)
 
     # -- the gate's thread ----------------------------------------------------------------------------------------------
 
@@ -385,12 +390,8 @@ class Gate:
             self._grant(place)
 
     def _described(self) -> str:
-        now = monotonic()
-        holder = self._holder
-        if holder is not None:
-            name = next((t.name for t in threading.enumerate() if t.ident == holder.ident), "a thread")
-            doing = f" with {shorten(holder.what, 80)}" if holder.what else ""
-            return f"held for {now - holder.since:.1f} s by {name} of process {os.getpid()}, which is this one{doing}"
+        if self._holder is not None:
+            return self._holder.described(os.getpid())
         other = self._file.holder() if self._file is not None else None
         if other is not None:
             return f"held for {other.age:.1f} s by process {other.pid} with {shorten(other.what, 80)}"

@@ -77,11 +77,12 @@ class Optimizing:
                 connection.raw.execute("BEGIN IMMEDIATE")
                 for sql in due:
                     connection.raw.execute(sql).fetchall()
-                store.verify_within(connection)
+                repaired = store.verify_within(connection)
                 connection.raw.execute("COMMIT")
             finally:
                 store.writer.rollback()
         finally:
             store.readers.discard(connection)
+        store.verified(repaired)
         self._tell("optimized")
         return True

@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import current_thread
+from threading import enumerate as enumerate_threads
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .failures import shorten
 from .steps import step, step_all
 
 if TYPE_CHECKING:
@@ -47,11 +50,21 @@ class Place:
             future.running() or (not future.done() and future.set_running_or_notify_cancel())
         )
 
+    def described(self, pid: int) -> str:
+        """Of who has the turn, for messages: how long, who, what. ``pid`` is this process's."""
+        name = next((thread.name for thread in enumerate_threads() if thread.ident == self.ident), "a thread")
+        doing = f" with {shorten(self.what, 80)}" if self.what else ""
+        return f"held for {monotonic() - self.since:.1f} s by {name} of process {pid}, which is this one{doing}"
+
 
 class Turn(Place):
     """The right to write, from being granted until `Gate.leave`."""
 
-    __slots__ = ()
+    __slots__ = ("thread",)
+
+    def __init__(self, what: str, *, stacked: bool = False) -> None:
+        super().__init__(what, stacked=stacked)
+        self.thread = current_thread()  # its number may be another's when it has ended
 
 
 class Member(Place):
@@ -92,3 +105,15 @@ class GateCounts:
     held: float = 0.0
     longest_wait: float = 0.0
     longest_hold: float = 0.0
+
+
+def tell(future: Future[Any], outcome: Any) -> None:
+    """Give ``future`` its result, or its error. Again does no harm, and wakes who was not woken because an interrupt came in between."""
+    if not future.done():
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+        return
+    with future._condition:
+        future._condition.notify_all()

@@ -9,7 +9,8 @@ this file can only delay others. What must hold here:
   looks at that first. Linux wakes waiters of a lock in order; who passed the turn on steps back until the next one has it, because the
   lock is free until that one runs.
 * Alone it costs two system calls, and none while turns follow each other closely: the lock is kept then, until somebody waits or a few
-  milliseconds pass without a turn. The second lock is looked at only for a while after somebody had to wait.
+  milliseconds pass without a turn. Who finds it kept by a process that does not run goes past it after a moment, and SQLite's lock
+  decides; nobody makes a checkpoint meanwhile. The second lock is looked at only for a while after somebody had to wait.
 * The holder writes down who it is. That is for error messages, and nothing rests on it.
 
 Where flock is missing there is no queue, and SQLite's lock alone decides. The second lock is used on Linux only: elsewhere the two
@@ -41,7 +42,17 @@ LARGEST = (1 << 63) - 1
 TEXT, MOST_TEXT = 128, 1024  #: where the holder's statement lies, and how much of it
 
 #: The 64-bit words of the file: who has held the lock how often, who holds it, since when, how long the text is, when somebody waited.
-TIMES, HOLDER, SINCE, LENGTH, WAITED = 1, 2, 3, 4, 5
+#: And whether the lock is kept, and since when somebody has gone past it.
+TIMES, HOLDER, SINCE, LENGTH, WAITED, KEPT, PASSED = 1, 2, 3, 4, 5, 6, 7
+
+#: Stands for a process that cannot be named.
+ELSEWHERE = -1
+
+#: Seconds after which a lock that is still kept is gone past, and between two looks; and those in which what was kept just before is seen.
+PATIENT, GLANCE, VISIBLE = 0.02, 0.001, 0.0003
+
+#: Nanoseconds after which whoever has gone past a lock has come to an end, or was killed in it.
+LONG_PAST = 60_000_000_000
 
 #: Nanoseconds after which nobody waits any more, if nobody said so again.
 FORGET = 1_000_000_000
@@ -96,6 +107,7 @@ class QueueFile:
             self._words[WAITED] = 0
         self._pid = os.getpid()
         self.kept = False  #: the lock is ours, and nobody here has the turn
+        self._past = False  # this process has its turn without the lock
         self._left = 0  # time.monotonic_ns() at the end of the last turn
         self._waited = 0  # WAITED when the lock was taken
         self._said: str | None = None  # what was last written down
@@ -105,6 +117,7 @@ class QueueFile:
     def try_take(self, what: str) -> bool:
         """The lock, if it is free and nobody waits for it; at once."""
         if self.kept:
+            self._words[KEPT] = 0  # before the look: who waits first says so, and looks at this later
             if self._words[WAITED] == self._waited:
                 self.kept = False
                 self.note(what)
@@ -123,7 +136,10 @@ class QueueFile:
     def take(self) -> None:
         """Wait for the lock, behind everybody who waits already. It takes as long as it takes: for a thread that has nothing else to do."""
         words = self._words
+        quiet = time.monotonic_ns() - words[WAITED] > FORGET
         words[WAITED] = time.monotonic_ns()
+        if quiet:
+            time.sleep(VISIBLE)  # else nobody keeps it
         gaps = 0
         for step in range(STEPS):
             waiting = self._waiter()
@@ -133,10 +149,14 @@ class QueueFile:
                 gaps += words[HOLDER] == 0  # the one after the next is being woken
                 if words[HOLDER] or gaps > GAPS:
                     break
-            if step == LOOK and _stopped(waiting):
+            if step == LOOK and waiting != ELSEWHERE and _stopped(waiting):
                 self._deaf_until = time.monotonic_ns() + DEAF
                 break
             time.sleep(STEP)
+        if words[KEPT] and not self._take_kept():
+            words[PASSED] = time.monotonic_ns()
+            self._past = True
+            return
         self._wait(True)
         try:
             while True:
@@ -146,6 +166,27 @@ class QueueFile:
         finally:
             self._wait(False)
         self._waited = words[WAITED] = time.monotonic_ns()
+
+    def _take_kept(self) -> bool:
+        """The lock that another process keeps and has no turn with. False where it does not let go: it is stopped, or its threads are."""
+        end = time.monotonic() + PATIENT
+        while True:
+            try:
+                fcntl.flock(self._descriptor, _TRY)
+            except BlockingIOError:
+                if not self._words[KEPT]:
+                    return True  # it has a turn again: wait for that
+                if time.monotonic() > end:
+                    return False
+                time.sleep(GLANCE)
+            else:
+                return True
+
+    @property
+    def passed(self) -> bool:
+        """Whether somebody writes past the lock now, because it was kept by one who does not run: no time for a checkpoint."""
+        since = self._words[PASSED]
+        return self._past or (since != 0 and time.monotonic_ns() - since < LONG_PAST)
 
     def note(self, what: str) -> None:
         """Having the lock, write down who has it, from now on, and for what."""
@@ -158,6 +199,8 @@ class QueueFile:
             self._said = what
         words[SINCE] = time.monotonic_ns()
         words[HOLDER] = self._pid
+        if not self._past:
+            words[KEPT] = 0
         self._mine = words[TIMES] = (times + 1) & LARGEST
 
     def leave(self, held: float = 0.0) -> bool:
@@ -166,9 +209,14 @@ class QueueFile:
         True where it is kept: then `look` has to be called in a while. Twice does no harm.
         """
         words, now = self._words, time.monotonic_ns()
+        if self._past:
+            self._past = False
+            words[PASSED] = words[HOLDER] = 0
+            return False
         soon, self._left = now - self._left < SOON, now
         if soon and words[WAITED] == self._waited:
             self.kept = True
+            words[KEPT] = 1
             return True
         if held > FORGET / 2e9 and self.others_wait():  # who waits said so long ago
             words[WAITED] = now
@@ -178,7 +226,7 @@ class QueueFile:
     def let_go(self) -> None:
         """Unlock."""
         self.kept = False
-        self._words[HOLDER] = 0
+        self._words[HOLDER] = self._words[KEPT] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def look(self, *, busy: bool) -> bool:
@@ -220,7 +268,11 @@ class QueueFile:
         if not _SECOND_LOCK:
             return int(self._recently_waited())
         answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
-        return 0 if answer[:2] == _FREE else int.from_bytes(answer[24:28], sys.byteorder)
+        if answer[:2] == _FREE:
+            return 0
+        return (
+            int.from_bytes(answer[24:28], sys.byteorder) or ELSEWHERE
+        )  # a process of another PID namespace has no number here
 
     def _recently_waited(self) -> bool:
         return time.monotonic_ns() - self._words[WAITED] < FORGET

@@ -115,8 +115,10 @@ class Statements:
         with self._lock:
             if self._closed:
                 raise Retired
-            self._connection.run("BEGIN")
             try:
+                if self._connection.raw.in_transaction:  # an interrupt between two steps has left it so
+                    self._connection.run("ROLLBACK")
+                self._connection.run("BEGIN")
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 found = self._judge(statement, schema)

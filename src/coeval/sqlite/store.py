@@ -23,7 +23,7 @@ import apsw
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Mark, Seen
 from ..config import Settings
-from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableError, OpenError
+from ..errors import Error, LockTimeoutError, NotADatabaseError, NotWritableError, OpenError, ReentryError
 from ..streams import RowStream
 from . import guard, pragmas, triggers
 from .batch import Batches
@@ -61,7 +61,7 @@ class Store:
         self.path = path
         self.settings = settings
         self.functions = functions
-        self._tell = tell
+        self.tell = tell
         self._finished = False
         self._verify_after = 0.0  # time.monotonic() before which a failed verification is not tried again
         self._streams: weakref.WeakSet[RowStream[Any]] = weakref.WeakSet()
@@ -96,8 +96,8 @@ class Store:
         undo.callback(self.readers.close)
         file = partial(queue_beside, self.path)
         self.writer = Writer(self.path, self._connect_to_write, self.settings.timeout, file)
-        self.batches = Batches(self.writer, partial(self._tell, "write"), self._in_doubt, self._doubt)
-        self.checkpoints = Checkpoints(self, self._tell)
+        self.batches = Batches(self.writer, partial(self.tell, "write"), self._in_doubt, self._doubt)
+        self.checkpoints = Checkpoints(self, self.tell)
         undo.callback(self._close_writer)
         stamped = self.settings.coherence == "stamps"
         analyser = self._connect()
@@ -165,7 +165,7 @@ class Store:
                 self.writer.rollback()
                 raise
             self.writer.commit()
-        self._tell("verified", repaired=repaired)
+        self.tell("verified", repaired=repaired)
         if self.clock.read() is None:
             self._start_clock()
 
@@ -200,7 +200,7 @@ class Store:
             log.warning("%s: the triggers cannot be verified now, so nothing is cached: %s", self.path, error)
             self._verify_after = time.monotonic() + VERIFY_AGAIN
             return False
-        self._tell("verified", repaired=verified.repaired)
+        self.tell("verified", repaired=verified.repaired)
         return True
 
     def renew(self, sql: str) -> Analysis:
@@ -210,15 +210,24 @@ class Store:
             analysis = self.statements.renew(sql)
         return analysis
 
-    def verify_within(self, connection: Connection) -> None:
-        """Verify and repair inside the caller's write transaction, which has changed the schema."""
+    def verify_within(self, connection: Connection) -> int | None:
+        """Verify and repair inside the caller's write transaction, which has changed the schema.
+
+        What it returns is given to `verified` when that has committed.
+        """
         if self.settings.coherence == "stamps":
             try:
                 verified = triggers.verify(connection.raw)
             except apsw.Error as error:
                 raise translate(error, self.path) from error
             self.statements.latest = verified.stamp
-            self._tell("verified", repaired=verified.repaired)
+            return verified.repaired
+        return None
+
+    def verified(self, repaired: int | None) -> None:
+        """Tell of it, while nobody waits for this thread."""
+        if repaired is not None:
+            self.tell("verified", repaired=repaired)
 
     def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         """Stamps of ``scopes`` in a new snapshot."""
@@ -280,7 +289,7 @@ class Store:
         deadline = time.monotonic() + timeout
         try:
             self.writer.gate.enter("fork", timeout)
-        except LockTimeoutError:
+        except (LockTimeoutError, ReentryError):
             return False
         while not self.readers.close_if_quiet():
             if time.monotonic() > deadline:

@@ -19,7 +19,6 @@ from .place import Place, Turn
 from .queue_file import QueueFile
 from .readers import Retired
 
-
 #: Seconds for which an answer to "is the path still this file?" is good enough for the next write (hole 9).
 LOOKED = 0.0005
 
