@@ -230,6 +230,16 @@ def test_rows_that_are_no_rows(db):
         db.explain("SELECT :a", {"b": 1})
 
 
+def _rest(store):
+    """What of it is still open."""
+    gate, readers = store.writer.gate, store.readers
+    return {
+        "readers": (len(readers._members), len(readers.idle), readers._opening),
+        "writer": (store.writer._connection, gate._holder and gate._holder.what, gate.queue, gate._coming),
+        "file": gate._file and (gate._file.kept, gate._file._past, gate._watching),
+    }
+
+
 def test_a_retired_store_leaves_nothing_open(path, tmp_path):
     """Writers wait for their turn while the file is renamed over: the old file's connections are all closed in the end."""
     news = []
@@ -261,7 +271,7 @@ def test_a_retired_store_leaves_nothing_open(path, tmp_path):
         end = time.monotonic() + 30
         while db._engine._retired and time.monotonic() < end:
             time.sleep(0)
-        assert [] == db._engine._retired
+        assert [] == [_rest(store) for store in db._engine._retired]
     assert 0 == len([name for name in open_files() if name.endswith("(deleted)") and "app.db" in name])
 
 

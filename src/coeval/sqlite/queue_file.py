@@ -293,7 +293,7 @@ def queue_beside(path: str) -> QueueFile | None:
 
 def _stopped(pid: int) -> bool:
     """Whether a signal or a debugger has stopped the process."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()[0] in ("T", "t")
     return False
 
