@@ -272,7 +272,7 @@ def test_a_retired_store_leaves_nothing_open(path, tmp_path):
         while db._engine._retired and time.monotonic() < end:
             time.sleep(0)
         assert [] == [_rest(store) for store in db._engine._retired]
-    assert 0 == len([name for name in open_files() if name.endswith("(deleted)") and "app.db" in name])
+    assert 0 == len([name for name in open_files() if name.endswith("(deleted)") and str(path) in name])
 
 
 def open_files():
