@@ -209,12 +209,8 @@ class QueueFile:
         True where it is kept: then `look` has to be called in a while. Twice does no harm.
         """
         words, now = self._words, time.monotonic_ns()
-        if self._past:
-            self._past = False
-            words[PASSED] = words[HOLDER] = 0
-            return False
         soon, self._left = now - self._left < SOON, now
-        if soon and words[WAITED] == self._waited:
+        if soon and words[WAITED] == self._waited and not self._past:
             self.kept = True
             words[KEPT] = 1
             return True
@@ -224,9 +220,15 @@ class QueueFile:
         return False
 
     def let_go(self) -> None:
-        """Unlock."""
+        """Unlock; or leave, where the turn was had past the lock."""
+        words = self._words
+        words[HOLDER] = 0
+        if self._past:
+            self._past = False
+            words[PASSED] = 0
+            return
         self.kept = False
-        self._words[HOLDER] = self._words[KEPT] = 0
+        words[KEPT] = 0
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def look(self, *, busy: bool) -> bool:
