@@ -34,7 +34,18 @@ def main(arguments: list[str]) -> int:
         print(f"== Python {version} ({python})", flush=True)
         inside = prepare(ROOT / f".venv-{version}", EXTRAS, python)
         environ = clean_environ() | {"COEVAL_WHEEL": "1", "COEVAL_SOAK": "1" if soak else "0"}
-        command = [str(inside), "-P", "-m", "pytest", "-q", "-n", WORKERS, "--dist", "worksteal", *(SOAK if soak else [])]
+        command = [
+            str(inside),
+            "-P",
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            WORKERS,
+            "--dist",
+            "worksteal",
+            *(SOAK if soak else []),
+        ]
         code = subprocess.run(
             [*command, *chosen], check=False, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL
         ).returncode

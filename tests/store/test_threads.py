@@ -356,6 +356,6 @@ def test_a_replaced_file_costs_nobody_an_error(path, tmp_path, scaled):
 
 def test_a_thread_that_would_wait_for_itself(path):
     """It has the turn already, in another context or by another face: an error at once, and no time-out."""
-    with coeval.open(path, timeout=30) as db, db.transaction():
-        with pytest.raises(errors.ReentryError, match="the thread that asks for it again"):
-            contextvars.Context().run(db.script, "CREATE TABLE t(x)")
+    again = pytest.raises(errors.ReentryError, match="the thread that asks for it again")
+    with coeval.open(path, timeout=30) as db, db.transaction(), again:
+        contextvars.Context().run(db.script, "CREATE TABLE t(x)")

@@ -182,8 +182,9 @@ class Batches:
                 interrupt = error
         if not batch.counted:
             batch.counted = True
-            self.counts.batches += 1
-            self.counts.members += len(batch.outcomes)
+            if len(batch.outcomes) > 1:
+                self.counts.batches += 1
+                self.counts.members += len(batch.outcomes)
             self.counts.replays += batch.replays
             for outcome in batch.outcomes.values():
                 if not isinstance(outcome, BaseException):

@@ -278,7 +278,12 @@ class Gate:
                 f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
                 hint="Do not await inside a blocking transaction, or write from a thread.",
             )
-        if blocks and isinstance(holder, Turn) and holder.thread is threading.current_thread() and place.what != "close":
+        if (
+            blocks
+            and isinstance(holder, Turn)
+            and holder.thread is threading.current_thread()
+            and place.what != "close"
+        ):
             raise ReentryError(
                 f"The turn to write is {self._described()}: the thread that asks for it again",
                 hint="End that transaction first, or make this call a part of it.",
@@ -395,4 +400,5 @@ class Gate:
         other = self._file.holder() if self._file is not None else None
         if other is not None:
             return f"held for {other.age:.1f} s by process {other.pid} with {shorten(other.what, 80)}"
-        return "though nobody holds it"
+        pid = self._file.waiter() if self._file is not None else 0
+        return f"though nobody holds it; process {pid} is to have it next" if pid > 0 else "though nobody holds it"

@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import current_thread
+from threading import current_thread, get_ident
 from threading import enumerate as enumerate_threads
-from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 

@@ -142,7 +142,7 @@ class QueueFile:
             time.sleep(VISIBLE)  # else nobody keeps it
         gaps = 0
         for step in range(STEPS):
-            waiting = self._waiter()
+            waiting = self.waiter()
             if not waiting:
                 break
             if words[TIMES] != self._mine:
@@ -243,7 +243,7 @@ class QueueFile:
 
     def others_wait(self) -> bool:
         """Whether another process waits for the lock now."""
-        return self._waiter() != 0 and time.monotonic_ns() > self._deaf_until
+        return self.waiter() != 0 and time.monotonic_ns() > self._deaf_until
 
     def holder(self) -> Holder | None:
         """Who holds the lock, if it is a process of ours that wrote itself down; from any thread."""
@@ -265,8 +265,8 @@ class QueueFile:
         with suppress(OSError, BufferError, ValueError):
             self.close()
 
-    def _waiter(self) -> int:
-        """Another process that waits for the lock; 0: none does."""
+    def waiter(self) -> int:
+        """Another process that waits for the lock; 0: none does; ELSEWHERE: one that cannot be named."""
         if not _SECOND_LOCK:
             return int(self._recently_waited())
         answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
