@@ -28,8 +28,8 @@ from .failures import shorten
 from .place import LEAD, GateCounts, Member, Place, Turn, tell
 from .queue_file import QueueFile
 
-#: Waiters at the most (law 10); seconds between two looks at a lock that is kept.
-LONGEST_QUEUE, WATCH = 10_000, 0.005
+LONGEST_QUEUE = 10_000  #: waiters at the most (law 10)
+WATCH = 0.005  #: seconds between two looks at a lock that is kept
 
 
 class Gate:
@@ -176,7 +176,7 @@ class Gate:
             self._waiting.extendleft(member for member in reversed(members) if member not in waiting)
 
     def leave(self) -> None:
-        """Pass the turn to the one who has waited longest. Whoever was interrupted in this may do it again, if it still `has` the turn."""
+        """Pass the turn to the one who has waited longest. Whoever is interrupted in this may do it again, if it still `has` it."""
         with self._lock:
             holder = self._holder
             held = 0.0 if holder is None else monotonic() - holder.since
@@ -233,8 +233,6 @@ class Gate:
         """In a forked child."""
         if self._file is not None:
             self._file.abandon()
-
-    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _enter(self, place: Place, *, first: bool = False) -> bool:
         """Whether ``place`` has the turn at once; else it stands in the queue."""
@@ -397,8 +395,4 @@ class Gate:
     def _described(self) -> str:
         if self._holder is not None:
             return self._holder.described(os.getpid())
-        other = self._file.holder() if self._file is not None else None
-        if other is not None:
-            return f"held for {other.age:.1f} s by process {other.pid} with {shorten(other.what, 80)}"
-        pid = self._file.waiter() if self._file is not None else 0
-        return f"though nobody holds it; process {pid} is to have it next" if pid > 0 else "though nobody holds it"
+        return "though nobody holds it" if self._file is None else self._file.described()

@@ -29,6 +29,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from .failures import shorten
+
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows
@@ -253,6 +255,14 @@ class QueueFile:
             return None
         text = self._map[TEXT : TEXT + min(length, MOST_TEXT)].decode(errors="replace")
         return Holder(pid, max(0, time.monotonic_ns() - since) / 1e9, text)
+
+    def described(self) -> str:
+        """Who has the lock, for messages, or who of another process is to have it next."""
+        other = self.holder()
+        if other is not None:
+            return f"held for {other.age:.1f} s by process {other.pid} with {shorten(other.what, 80)}"
+        pid = self.waiter()
+        return f"though nobody holds it; process {pid} is to have it next" if pid > 0 else "though nobody holds it"
 
     def close(self) -> None:
         """Let go of everything."""
