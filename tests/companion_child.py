@@ -41,6 +41,7 @@ class Child:
 
     def end(self):
         unit, self.unit = self.unit, None
+        assert unit is not None
         unit.__exit__(None, None, None)
 
     def close(self):

@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ from processes import Foreign
 
 ONE = "SELECT id, name FROM t WHERE id = ?"
 CACHES = pytest.mark.parametrize("cache", ["memory", None])
+
+
+def _stall(inside: threading.Event, go: threading.Event) -> int:
+    inside.set()
+    go.wait(20)
+    return 7
 
 
 @CACHES
@@ -115,7 +122,7 @@ def test_a_result_that_comes_too_late_interrupts_nobody(path: Path):
             blocking = coeval.open(path, cache=None)
             inside, go = threading.Event(), threading.Event()
             await db.create_function("mine", lambda value: value, 1)
-            await db.create_function("stall", lambda: (inside.set(), go.wait(20)) and 7, 0)
+            await db.create_function("stall", partial(_stall, inside, go), 0)
             answers: list[object] = []
             task = asyncio.create_task(db.query("SELECT mine(1)"))
             await asyncio.sleep(0)

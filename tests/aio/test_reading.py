@@ -56,7 +56,7 @@ def test_every_error(path: Path, cache: str | None):
     async def main() -> None:
         async with await filled(path, cache=cache, readers=1, timeout=2.0) as db:
             for _ in range(4):
-                for error, sql, params in [
+                wrong: list[tuple[type[errors.Error], Any, tuple[Any, ...]]] = [
                     (errors.SQLError, "SELECT nothing FROM t", ()),
                     (errors.SQLError, "DELETE FROM t", ()),
                     (errors.SQLError, 3, ()),
@@ -66,9 +66,10 @@ def test_every_error(path: Path, cache: str | None):
                     (errors.ParameterError, ONE, ("\udc80",)),
                     (errors.ParameterError, ONE, ([],)),
                     (errors.ParameterError, ONE, ({},)),
-                ]:
+                ]
+                for error, sql, params in wrong:
                     with pytest.raises(error):
-                        await db.query(sql, *params)  # type: ignore[call-overload]
+                        await db.query(sql, *params)
                 with pytest.raises(errors.NoRowError):
                     await db.one(ONE, 99)
                 with pytest.raises(errors.ManyRowsError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -13,13 +14,23 @@ from coeval.workers import Pool, Workers
 from waiting import wait_until
 
 
+def _sign(names: set[int], done: threading.Event) -> None:
+    names.add(threading.get_ident())
+    done.set()
+
+
+def _begin(begun: threading.Event, go: threading.Event) -> None:
+    begun.set()
+    go.wait(10)
+
+
 def test_threads_start_on_demand_and_no_more_than_allowed():
     """One for one call at a time; as many as there are calls at once; never more than the most."""
     pool = Pool(3)
     names: set[int] = set()
     for _ in range(20):
         done = threading.Event()
-        pool.run(lambda done=done: (names.add(threading.get_ident()), done.set()))  # type: ignore[misc]
+        pool.run(partial(_sign, names, done))
         assert done.wait(10)
         wait_until(lambda: len(pool._idle) == 1)
     assert len(names) == 1
@@ -92,7 +103,7 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch):
     pool = Pool(1)
     go = threading.Event()
     begun = threading.Event()
-    pool.run(lambda: (begun.set(), go.wait(10)))
+    pool.run(partial(_begin, begun, go))
     assert begun.wait(10)
     pool.run(lambda: None)
     pool.run(lambda: None)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import coeval
@@ -89,6 +90,10 @@ def together(db: coeval.Database, calls: Sequence[Callable[[], Any]]) -> list[Ou
         return [caller.ended() for caller in callers]
 
 
+def _queued(gate: Any, before: int, last: threading.Thread) -> bool:
+    return bool(gate.queue > before) or not last.is_alive()
+
+
 def queue_up(db: coeval.Database, calls: Sequence[Callable[[], Any]]) -> list[Caller]:
     """Start each call when the one before stands in the queue."""
     gate = gate_of(db)
@@ -96,7 +101,7 @@ def queue_up(db: coeval.Database, calls: Sequence[Callable[[], Any]]) -> list[Ca
     for call in calls:
         before = gate.queue
         callers.append(Caller(call))
-        eventually(lambda before=before, last=callers[-1]: gate.queue > before or not last.is_alive())
+        eventually(partial(_queued, gate, before, callers[-1]))
     return callers
 
 

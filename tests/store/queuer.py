@@ -11,10 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from processes import HERE, PATIENCE, Process
+
+
+def _put(sql: str, pid: int, key: int, tx: Any) -> None:
+    tx.execute(sql, pid, key)
 
 
 class Queuer(Process):
@@ -123,7 +128,7 @@ class _Child:
                             tx.execute(sql, pid, key + 1)
                         done.append(2)
                     case _:
-                        self.db.write(lambda tx, key=key: tx.execute(sql, pid, key))
+                        self.db.write(partial(_put, sql, pid, key))
                         done.append(1)
                 with self.db.transaction() as tx:
                     tx.execute("UPDATE counter SET n = ?", tx.scalar("SELECT n FROM counter") + 1)

@@ -8,6 +8,8 @@ import itertools
 import threading
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,7 +58,7 @@ def test_one_commit_for_all_who_wait(db, commits, count):
     before = db._engine.store().batches.counts
     assert (0, 0, 0) == (before.batches, before.members, before.replays)
     started = commits.count
-    found = together(db, [lambda n=n: db.execute(INSERT, n) for n in range(count)])
+    found = together(db, [partial(db.execute, INSERT, n) for n in range(count)])
     assert [(1, n + 1) for n in range(count)] == [(one.rowcount, one.lastrowid) for one in found]
     assert 1 + 1 == commits.count - started  # the holder's, too
     counts = db._engine.store().batches.counts
@@ -69,13 +71,14 @@ def test_each_counts_as_one_write(db):
     heard = []
     db.listen(lambda name, facts: heard.append(name))
     before = db.stats().writes
-    together(db, [lambda n=n: db.execute(INSERT, n) for n in (1, 2, 1, 3)])
+    together(db, [partial(db.execute, INSERT, n) for n in (1, 2, 1, 3)])
     assert 1 + 3 == heard.count("write") == db.stats().writes - before  # the holder's, too
 
 
 def test_nobody_is_answered_before_the_commit(db, commits):
     """While SQLite commits nobody has been told; once somebody is told, the rows are there for everybody."""
-    futures, told = [], []
+    futures: list[Any] = []
+    told: list[Any] = []
     commits.look = lambda: told.append([future.done() for future in futures])
     futures += submitted(db, [(INSERT, (n,), False) for n in (1, 2, 1, 3)])
     for future in futures[:2]:
@@ -99,7 +102,7 @@ def test_whoever_is_answered_sees_its_row(db, start_foreign, scaled):
             if [(x,)] != [tuple(row) for row in db.query("SELECT x FROM t WHERE id = ?", rowid)]:
                 missing.append(x)
 
-    for caller in [Caller(lambda n=n: write(n)) for n in range(threads)]:
+    for caller in [Caller(partial(write, n)) for n in range(threads)]:
         assert None is caller.ended()
     assert [] == missing
     assert [(threads * each, threads * each)] == start_foreign().execute("SELECT count(*), count(DISTINCT x) FROM t")
@@ -132,7 +135,7 @@ def test_the_leader_is_one_of_the_callers(db, commits):
         idents.append(threading.get_ident())
         db.execute(INSERT, n)
 
-    together(db, [lambda n=n: write(n) for n in range(5)])
+    together(db, [partial(write, n) for n in range(5)])
     assert idents[0] == leaders[-1]
     assert 1 + 1 == len(leaders)  # the holder's, too
 
@@ -147,7 +150,7 @@ def test_transactions_and_members_in_one_queue(db, commits):
             tx.execute(INSERT, "mine")
 
     started = commits.count
-    calls = [lambda n=n: db.execute(INSERT, n) for n in range(4)]
+    calls = [partial(db.execute, INSERT, n) for n in range(4)]
     found = together(db, [*calls[:2], look, *calls[2:]])
     assert [None] == [one for one in found if isinstance(one, BaseException) or one is None]
     assert [4] == seen
@@ -354,7 +357,7 @@ class Pair:
             gate = gate_of(self.one)
             gate.enter("the holder", 20)
             stack.callback(gate.leave)
-            callers = queue_up(self.one, [lambda m=m: call(self.one, m) for m in members[:by_thread]])
+            callers = queue_up(self.one, [partial(call, self.one, m) for m in members[:by_thread]])
             store = self.one._engine.store()
             futures = [
                 store.batches.submit(store.statements.sharable(sql), parameters, many)
@@ -381,6 +384,7 @@ def kept(db, member):
 
 def answer(found):
     if isinstance(found, BaseException):
+        assert isinstance(found, errors.Error)
         assert found.hint, found
         return type(found)
     return found.rowcount, found.lastrowid, tuple(map(tuple, found.rows))
@@ -506,7 +510,7 @@ def test_a_function_runs_in_the_thread_of_its_caller(path, make, sql, when):
             own[value] = threading.get_ident()
             return db.execute(sql, value)
 
-        found = together(db, [lambda n=n: write(n) for n in (1, 2, 3, 4)])
+        found = together(db, [partial(write, n) for n in (1, 2, 3, 4)])
         assert not [one for one in found if isinstance(one, BaseException)]
         assert {1, 2, 3, 4} == {value for value, _ in ran}
         assert [] == [(value, ident) for value, ident in ran if own[value] != ident]
@@ -536,7 +540,7 @@ def test_a_function_made_known_by_another_processs_trigger(path, start_shell, no
             own[value] = threading.get_ident()
             return db.execute(INSERT, value)
 
-        found = together(db, [lambda n=n: write(n) for n in (1, 2, 3)])
+        found = together(db, [partial(write, n) for n in (1, 2, 3)])
         assert not [one for one in found if isinstance(one, BaseException)]
         assert {1, 2, 3} == {value for value, _ in ran}
         assert [] == [(value, ident) for value, ident in ran if own[value] != ident]
@@ -561,7 +565,7 @@ def test_a_collation_runs_in_the_thread_of_its_caller(path):
             own.add(threading.get_ident())
             db.execute(INSERT, value)
 
-        assert [None] * 3 == together(db, [lambda n=n: write(f"v{n}") for n in (1, 2, 3)])
+        assert [None] * 3 == together(db, [partial(write, f"v{n}") for n in (1, 2, 3)])
         assert own == ran  # each insert compares at least once
 
 
@@ -596,7 +600,7 @@ def test_code_of_on_connect_runs_in_the_thread_of_its_caller(path, hidden):
             return db.execute(sql, value)
 
         ran.clear()
-        found = together(db, [lambda n=n: write(n) for n in (1, 2, 3)])
+        found = together(db, [partial(write, n) for n in (1, 2, 3)])
         assert not [one for one in found if isinstance(one, BaseException)], found
         assert {1, 2, 3} == {value for value, _ in ran}
         assert [] == [(value, ident) for value, ident in ran if own[value] != ident]
@@ -667,7 +671,7 @@ def test_a_function_may_wait_for_a_lock_that_a_neighbour_holds(path):
 
 def test_a_listener_may_write(db):
     """It is called when the turn has been passed on, so that a write of its own is a write like any other."""
-    done = []
+    done: list[Any] = []
 
     def listener(name, facts):
         if name == "write" and len(done) < 3:
@@ -675,5 +679,5 @@ def test_a_listener_may_write(db):
             db.execute(INSERT, f"from the listener {len(done)}")
 
     db.listen(listener)
-    together(db, [lambda n=n: db.execute(INSERT, n) for n in range(3)])
+    together(db, [partial(db.execute, INSERT, n) for n in range(3)])
     eventually(lambda: db.scalar("SELECT count(*) FROM t") == 6)

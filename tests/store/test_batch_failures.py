@@ -14,6 +14,8 @@ import time
 from collections import Counter
 from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -58,7 +60,7 @@ def test_one_for_whom_there_is_no_room(path, place, by):
         writes = [(INSERT, (n,), False) for n in range(3)]
         writes.insert(place, (BIG, (1_000_000,), False))
         if by == "threads":
-            found = together(db, [lambda w=w: db.execute(w[0], *w[1]) for w in writes])
+            found = together(db, [partial(db.execute, w[0], *w[1]) for w in writes])
         else:
             found = [outcome(future) for future in submitted(db, writes)]
         assert [errors.DiskFullError if n == place else coeval.Result for n in range(4)] == [type(one) for one in found]
@@ -178,7 +180,7 @@ def hasty(path):
     with coeval.open(path, timeout=0.2, on_connect=connect) as db:
         db.script("CREATE TABLE t(x)")
         learn(db, INSERT)
-        db.hook = hook
+        setattr(db, "hook", hook)  # noqa: B010 - the type has no such attribute
         yield db
 
 
@@ -252,7 +254,7 @@ def test_a_foreign_lock_fails_all_who_waited_too_long(hasty, foreign):
     """Another program keeps SQLite's lock: every member is told whom it waited for, within its own time, and none is made later."""
     foreign.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
-    callers = [Caller(lambda n=n: hasty.execute(INSERT, n)) for n in range(5)]
+    callers = [Caller(partial(hasty.execute, INSERT, n)) for n in range(5)]
     for caller in callers:
         found = caller.ended()
         assert isinstance(found, errors.LockTimeoutError), found
@@ -269,11 +271,11 @@ def test_a_full_queue(db, monkeypatch):
     store = db._engine.store()
     statement = store.statements.sharable(INSERT)
     with held(db) as leave:
-        callers = queue_up(db, [lambda n=n: db.execute(INSERT, n) for n in range(3)])
+        callers = queue_up(db, [partial(db.execute, INSERT, n) for n in range(3)])
         for ask in (
             lambda: db.execute(INSERT, 9),
             lambda: db.transaction().__enter__(),
-            lambda: store.batches.submit(statement, (9,)),
+            lambda: store.batches.submit(known(statement), (9,)),
             lambda: store.writer.gate.ask("asked"),
             lambda: db.write(lambda tx: tx.execute(INSERT, 9)),
         ):
@@ -290,7 +292,7 @@ def test_a_cancelled_write_is_dropped_or_made(db):
     store = db._engine.store()
     statement = store.statements.sharable(INSERT)
     gate.enter("the holder", 1)
-    futures = [store.batches.submit(statement, (n,)) for n in range(6)]
+    futures = [store.batches.submit(known(statement), (n,)) for n in range(6)]
     assert [True] * 3 == [future.cancel() for future in futures[::2]]
     gate.leave()
     assert [1] * 3 == [outcome(future).rowcount for future in futures[1::2]]
@@ -356,6 +358,11 @@ def _whole(db):
         tx.execute(INSERT, -1)
 
 
+def known(statement):
+    assert statement is not None
+    return statement
+
+
 WRITES = {
     "execute": lambda db: db.execute(INSERT, -1),
     "executemany": lambda db: db.executemany(INSERT, [(-1,), (-2,)]),
@@ -375,7 +382,8 @@ def test_a_write_interrupted_at_each_step(path, kind):
         db.script("CREATE TABLE t(x)")
         gate = gate_of(db)
         WRITES[kind](db)
-        number, going, wrong = 0, True, []
+        wrong: list[str] = []
+        number, going = 0, True
         while going and number < 600 and len(wrong) < 2:
             number += 1
             going = interrupted_at(number, lambda: WRITES[kind](db))
@@ -418,12 +426,13 @@ def test_a_batch_interrupted_at_each_step(path, interrupted, kind):
         learn(db, INSERT, replaying)
         store = db._engine.store()
         gate, statement = store.writer.gate, store.statements.sharable(INSERT)
-        number, going, wrong = 0, True, []
+        wrong: list[str] = []
+        number, going = 0, True
         while going and number < 600 and len(wrong) < 2:
             number += 1
             key = 10 * number
             gate.enter("the holder", PATIENCE)
-            hit = []
+            hit: list[Any] = []
 
             def call(key=key, number=number, hit=hit):
                 hit.append(interrupted_at(number, lambda: db.execute(INSERT, key)))
@@ -434,10 +443,10 @@ def test_a_batch_interrupted_at_each_step(path, interrupted, kind):
             try:
                 calls = [call, plain] if interrupted == "the leader" else [plain, call]
                 callers = queue_up(db, calls)
-                futures = [store.batches.submit(statement, (key + n,)) for n in (1, 2)]
+                futures = [store.batches.submit(known(statement), (key + n,)) for n in (1, 2)]
                 if kind != "good":
-                    futures.append(store.batches.submit(store.statements.sharable(replaying), ()))
-                futures.append(store.batches.submit(statement, (key + 3,)))
+                    futures.append(store.batches.submit(known(store.statements.sharable(replaying)), ()))
+                futures.append(store.batches.submit(known(statement), (key + 3,)))
             finally:
                 gate.leave()
             _, untold = wait(futures, 3)
@@ -480,7 +489,7 @@ def test_a_follower_interrupted_while_it_waits(db, handler):
         def send():
             eventually(lambda: gate.queue == 1)
             time.sleep(0.01)  # it is about to sleep, or does
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
         sender = Caller(send)
         with pytest.raises(Interrupt):
@@ -509,7 +518,7 @@ def test_a_follower_interrupted_while_it_is_made(hasty, handler):
         hasty.hook[0] = hook
         gate.leave()
         assert inside.wait(PATIENCE)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
         threading.Timer(0.05, leave.set).start()
 
     helper = Caller(go)
@@ -530,7 +539,7 @@ def test_a_follower_interrupted_and_then_put_back(db, handler):
         ready.set()
         eventually(lambda: gate.queue == 1)
         mates = gate.mates(10, 100, [])
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
         assert interrupted.wait(PATIENCE)
         gate.put_back(mates)
         gate.leave()

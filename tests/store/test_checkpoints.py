@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_no_commit_meets_a_checkpoint(db, companion, monkeypatch):
 
     monkeypatch.setattr(checkpoints.Checkpoints, "make", watched)
     other = companion()
-    other.send("write_for", INSERT, scaled(60, 1.5))
+    other.send("write_for", INSERT, scaled(600, 15) / 10)
     done = threading.Event()
 
     def write():
@@ -219,7 +220,7 @@ def test_readers_that_always_overlap_do_not_keep_it_from_starting_over(db):
     done, reading = threading.Event(), threading.Event()
 
     def read():
-        last = None
+        last: Any = None
         while not done.is_set():
             connection = readers.hold()
             connection.run("BEGIN")

@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from collections import deque
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,16 @@ def gate(request, path):
     yield gate
     eventually(lambda: gate.idle)
     gate.close()
+
+
+def known(statement):
+    """A statement that was analysed."""
+    assert statement is not None
+    return statement
+
+
+def _waiting(gate, count):
+    return gate.queue == count
 
 
 def test_a_free_turn_is_had_at_once(gate):
@@ -77,8 +89,8 @@ def test_first_come_first_served_in_every_way(gate):
         if n % 2:
             ask(f"{n}")
         else:
-            callers.append(Caller(lambda n=n: enter(f"{n}")))
-        eventually(lambda n=n: gate.queue == n + 1)
+            callers.append(Caller(partial(enter, f"{n}")))
+        eventually(partial(_waiting, gate, n + 1))
     callers.append(Caller(lambda: first("before all")))
     eventually(lambda: gate.queue == 13)
     assert None is gate.try_enter("not before those who wait")
@@ -120,7 +132,7 @@ def test_cancelling_at_the_very_moment_of_the_grant(gate, scaled):
         gate.enter("the holder", 1)
         future = gate.ask("asked")
         barrier = threading.Barrier(2)
-        cancelled = []
+        cancelled: list[Any] = []
 
         def cancel(future=future, barrier=barrier, cancelled=cancelled):
             barrier.wait()
@@ -187,7 +199,7 @@ def test_its_thread_ends_by_itself(path, monkeypatch):
         store = db._engine.store()
         statement = store.statements.sharable("INSERT INTO t VALUES (1)")
         for _ in range(3):
-            assert 1 == store.batches.submit(statement, ()).result(PATIENCE).rowcount
+            assert 1 == store.batches.submit(known(statement), ()).result(PATIENCE).rowcount
             eventually(lambda: not attendants())
         assert 3 == db.scalar("SELECT count(*) FROM t")
 
@@ -200,7 +212,7 @@ def test_its_thread_ends_with_the_database(path, monkeypatch):
     db.script("CREATE TABLE t(x)")
     learn(db, "INSERT INTO t VALUES (1)")
     store = db._engine.store()
-    store.batches.submit(store.statements.sharable("INSERT INTO t VALUES (1)"), ()).result(PATIENCE)
+    store.batches.submit(known(store.statements.sharable("INSERT INTO t VALUES (1)")), ()).result(PATIENCE)
     (thread,) = attendants()
     assert thread.daemon
     db.close()
@@ -218,7 +230,7 @@ def test_a_close_while_others_wait(path):
     gate = store.writer.gate
     gate.enter("the holder", 1)
     callers = queue_up(db, [lambda: db.execute(sql, 1), lambda: db.script("INSERT INTO t VALUES (2)")])
-    futures = [store.batches.submit(store.statements.sharable(sql), (3,)), gate.ask("asked")]
+    futures: list[Any] = [store.batches.submit(known(store.statements.sharable(sql)), (3,)), gate.ask("asked")]
     closing = Caller(db.close)
     eventually(lambda: gate.queue == 5 or not closing.is_alive())
     gate.leave()
@@ -308,7 +320,9 @@ def test_waits_and_holds_are_told_apart(gate):
 def test_against_a_model(steps):
     """Any order of asking, giving up and leaving: it is always the turn of the one whom a plain list says."""
     gate = Gate()
-    waiting, futures, holder = deque(), {}, None
+    waiting: deque[int] = deque()
+    futures: dict[int, Any] = {}
+    holder: int | None = None
     for number, (step, which) in enumerate(steps):
         if step == "ask":
             futures[number] = gate.ask(f"{number}")
@@ -330,13 +344,14 @@ def test_against_a_model(steps):
                 gate.leave()
         assert (holder is None) == (gate._holder is None)
         if holder is not None:
+            assert gate._holder is not None
             assert f"{holder}" == gate._holder.what
             assert futures[holder].done()
         assert len(waiting) == sum(not futures[number].done() for number in waiting)
     while holder is not None:
         gate.leave()
         holder = waiting.popleft() if waiting else None
-        assert holder is None or f"{holder}" == gate._holder.what
+        assert holder is None or (gate._holder is not None and f"{holder}" == gate._holder.what)
     assert gate.idle
 
 
@@ -364,7 +379,7 @@ def test_a_crowd_of_all_kinds(path, scaled):
             inside.pop()
             gate.leave()
 
-    for caller in [Caller(lambda n=n: work(n)) for n in range(8)]:
+    for caller in [Caller(partial(work, n)) for n in range(8)]:
         assert None is caller.ended()
     assert 1 == max(most)
     eventually(lambda: gate.idle)

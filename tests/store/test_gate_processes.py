@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
@@ -50,7 +51,7 @@ def test_order_of_arrival(start, scaled):
         holder.do("hold")
         for one in order:
             one.say("through")
-            eventually(lambda one=one: one.waits)
+            eventually(partial(getattr, one, "waits"))
         holder.do("let_go")
         times = [one.hear() for one in order]
         assert sorted(times) == times
@@ -67,7 +68,7 @@ def test_whoever_passed_the_turn_on_steps_back(start, scaled):
         holder.do("hold")
         for waiting in (one, two):
             waiting.say("through")
-            eventually(lambda waiting=waiting: waiting.waits)
+            eventually(partial(getattr, waiting, "waits"))
         holder.say("let_go")
         holder.say("through")
         assert "let go" == holder.hear()
@@ -464,14 +465,16 @@ def test_processes_that_cannot_see_each_other(path):
     with coeval.open(path) as db:
         db.script("CREATE TABLE IF NOT EXISTS t(x)")
     command = ["unshare", "--pid", "--fork", sys.executable, "-c", program, str(path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    children = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(3)
+    ]
     try:
-        assert ["ready\n"] * 3 == [child.stdout.readline() for child in children]
-        for child in children:
-            child.stdin.write("\n")
-            child.stdin.flush()
-        turns = [int(child.stdout.readline()) for child in children]
+        pipes = [(child.stdin, child.stdout) for child in children if child.stdin and child.stdout]
+        assert ["ready\n"] * 3 == [heard.readline() for _, heard in pipes]
+        for told, _ in pipes:
+            told.write("\n")
+            told.flush()
+        turns = [int(heard.readline()) for _, heard in pipes]
     finally:
         for child in children:
             child.kill()

@@ -9,6 +9,8 @@ import contextvars
 import itertools
 import os
 import threading
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,10 @@ import coeval
 from coeval import errors
 from coeval.unit import current
 from store.behind import Caller, Interrupt, eventually, gate_of, held
+
+
+def _keyed(call, key, tx):
+    return call(tx, key)
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ def test_reads_see_one_moment(db):
 
 def test_its_moment_is_the_beginning(db):
     """A commit between the beginning and its first read is not seen, and makes it run again."""
-    runs = []
+    runs: list[Any] = []
 
     def function(tx):
         if not runs:
@@ -287,7 +293,7 @@ def test_a_swallowed_error_runs_it_again(db):
 
 def test_anothers_error_is_not_taken_for_its_own(db, tmp_path):
     """A SerializationError that the function makes itself, or brings from another database, runs nothing again."""
-    runs = []
+    runs: list[Any] = []
 
     def function(tx):
         runs.append(tx.scalar("SELECT n FROM a"))
@@ -302,7 +308,7 @@ def test_anothers_error_is_not_taken_for_its_own(db, tmp_path):
 @pytest.mark.parametrize("when", ["before it reads", "before it writes", "afterwards"])
 def test_what_it_raises_comes_out(db, problem, when):
     """And nothing was written; it does not run again; the turn and the reader are free."""
-    runs = []
+    runs: list[Any] = []
 
     def function(tx):
         runs.append(1)
@@ -358,7 +364,7 @@ def test_write_skew_is_prevented(db):
     for _ in range(20):
         db.execute("UPDATE a SET n = 50")
         both = threading.Barrier(2, timeout=20)
-        runs = []
+        runs: list[Any] = []
 
         def take(tx, key, both=both, runs=runs):
             total = tx.scalar("SELECT sum(n) FROM a")
@@ -369,7 +375,7 @@ def test_write_skew_is_prevented(db):
             if total >= 100:
                 tx.execute("UPDATE a SET n = n - 100 WHERE id = ?", key)
 
-        callers = [Caller(lambda key=key: db.write(lambda tx: take(tx, key))) for key in (1, 2)]
+        callers = [Caller(partial(db.write, partial(_keyed, take, key))) for key in (1, 2)]
         assert [None, None] == [caller.ended() for caller in callers]
         assert 0 == db.scalar("SELECT sum(n) FROM a")
         assert 3 == len(runs)
@@ -387,7 +393,7 @@ def test_any_functions_are_serialisable(tables, programs):
     barrier = threading.Barrier(len(programs), timeout=20)
 
     def run(number):
-        ran = []
+        ran: list[Any] = []
 
         def function(tx):
             local = number + 1
@@ -406,7 +412,7 @@ def test_any_functions_are_serialisable(tables, programs):
             barrier.wait()
         db.write(function, retry=100)
 
-    callers = [Caller(lambda n=n: run(n)) for n in range(len(programs))]
+    callers = [Caller(partial(run, n)) for n in range(len(programs))]
     for caller in callers:
         assert None is caller.ended()
     found = tuple(db.scalar(f"SELECT n FROM t{n}") for n in range(3))
@@ -631,7 +637,7 @@ def test_iterators_across_the_first_write(db):
 def test_an_iterator_that_outlives_it(db):
     """It ends with its function, before or after a first write, and its reader is given back."""
     for writes in (False, True, False, True, True, True):
-        kept = []
+        kept: list[Any] = []
 
         def function(tx, kept=kept, writes=writes):
             rows = tx.iterate("SELECT n FROM a UNION ALL SELECT n FROM a")
@@ -850,7 +856,7 @@ def test_a_file_that_is_replaced_meanwhile(db, path, tmp_path, start_foreign):
         "CREATE TABLE b(id INTEGER PRIMARY KEY, n); INSERT INTO b VALUES (1, 0)"
     )
     other.kill()
-    runs = []
+    runs: list[Any] = []
 
     def function(tx):
         runs.append(tx.scalar("SELECT n FROM a"))
