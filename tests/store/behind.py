@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +11,8 @@ from functools import partial
 from typing import Any
 
 import coeval
+
+from interrupting import interrupted_at
 
 PATIENCE = 20.0
 
@@ -136,38 +136,6 @@ def learn(db: coeval.Database, *statements: str) -> None:
         db._engine.store().statements.analyse(sql)
 
 
-class Interrupt(BaseException):
-    """What a signal handler raises."""
-
-
-#: Where CPython looks for signals: as a function begins, and after a call.
-MOMENTS = ("call", "c_return")
-OURS = f"{os.sep}coeval{os.sep}"
-
-
-def interrupted_at(number: int, work: Callable[[], object]) -> bool:
-    """Run ``work`` and raise Interrupt at the ``number``-th moment of its execution in our code; whether it was so long.
-
-    The beginning of `__exit__` is left out: no block in Python survives an interrupt there.
-    """
-    left = [number]
-
-    def profile(frame: Any, event: str, _: object) -> None:
-        if (
-            OURS in frame.f_code.co_filename
-            and event in MOMENTS
-            and (event, frame.f_code.co_name) != ("call", "__exit__")
-        ):
-            left[0] -= 1
-            if left[0] == 0:
-                sys.setprofile(None)
-                raise Interrupt
-
-    sys.setprofile(profile)
-    try:
-        work()
-    except Interrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return left[0] <= 0
+def interrupted_write_at(number: int, work: Callable[[], object]) -> bool:
+    """As `interrupted_at`. The beginning of `__exit__` is left out: no block in Python survives an interrupt there."""
+    return interrupted_at(number, work, but={("call", "__exit__")})

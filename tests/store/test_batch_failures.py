@@ -25,11 +25,10 @@ from coeval.unit import current, joined
 from store.behind import (
     PATIENCE,
     Caller,
-    Interrupt,
     eventually,
     gate_of,
     held,
-    interrupted_at,
+    interrupted_write_at,
     learn,
     outcome,
     queue_up,
@@ -37,6 +36,7 @@ from store.behind import (
     together,
 )
 
+from interrupting import Interrupt
 from processes import HERE
 
 INSERT = "INSERT INTO t(x) VALUES (?)"
@@ -376,7 +376,7 @@ WRITES = {
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", WRITES)
-def test_a_write_interrupted_at_each_step(path, kind):
+def test_a_write_interrupted_write_at_each_step(path, kind):
     """Wherever the exception of a signal handler comes out, the turn is free afterwards, in this process and for others."""
     with coeval.open(path, timeout=2, durability="normal") as db:
         db.script("CREATE TABLE t(x)")
@@ -386,7 +386,7 @@ def test_a_write_interrupted_at_each_step(path, kind):
         number, going = 0, True
         while going and number < 600 and len(wrong) < 2:
             number += 1
-            going = interrupted_at(number, lambda: WRITES[kind](db))
+            going = interrupted_write_at(number, lambda: WRITES[kind](db))
             if not comes_free(db):
                 wrong.append(f"step {number}: idle {gate.idle}, the file is free: {file_is_free(db)}")
                 _mend(db)
@@ -418,7 +418,7 @@ def _mend(db):
 
 @pytest.mark.parametrize("interrupted", ["the leader", "a follower"])
 @pytest.mark.parametrize("kind", ["good", "with a replay"])
-def test_a_batch_interrupted_at_each_step(path, interrupted, kind):
+def test_a_batch_interrupted_write_at_each_step(path, interrupted, kind):
     """Nobody waits for ever, nobody's row is there twice, whoever was answered has its row, and the turn is free."""
     replaying = "INSERT OR ROLLBACK INTO once VALUES (1)"
     with coeval.open(path, timeout=PATIENCE, durability="normal") as db:
@@ -435,7 +435,7 @@ def test_a_batch_interrupted_at_each_step(path, interrupted, kind):
             hit: list[Any] = []
 
             def call(key=key, number=number, hit=hit):
-                hit.append(interrupted_at(number, lambda: db.execute(INSERT, key)))
+                hit.append(interrupted_write_at(number, lambda: db.execute(INSERT, key)))
 
             def plain(key=key):
                 return db.execute(INSERT, key + 5)

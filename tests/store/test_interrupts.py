@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -11,34 +10,7 @@ import pytest
 
 import coeval
 
-#: Where CPython looks for signals: as a function begins, and after a call.
-MOMENTS = ("call", "c_return")
-OURS = f"{os.sep}coeval{os.sep}"
-
-
-class Interrupt(BaseException):
-    """What the handler raises."""
-
-
-def interrupted_at(number, work):
-    """Run ``work`` and raise Interrupt at the ``number``-th event of its execution; whether it was so long."""
-    left = [number]
-
-    def profile(frame, event, argument):
-        if OURS in frame.f_code.co_filename and event in MOMENTS:
-            left[0] -= 1
-            if left[0] == 0:
-                sys.setprofile(None)
-                raise Interrupt
-
-    sys.setprofile(profile)
-    try:
-        work()
-    except Interrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return left[0] <= 0
+from interrupting import interrupted_at
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import enum
-import sys
 import threading
 import tracemalloc
 from collections import ChainMap
@@ -25,7 +24,8 @@ from coeval.errors import (
     SQLError,
 )
 from coherence.neighbour import Neighbour
-from store.test_interrupts import MOMENTS, Interrupt, interrupted_at
+
+from interrupting import interrupted_at
 
 LOADING = ("loading.py", "chunks.py", "target.py", "triggers.py", "values.py")
 TRIGGERS = apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER
@@ -53,24 +53,8 @@ def triggers_on(db):
 
 
 def interrupted_in_loading(number, work):
-    """As `interrupted_at`, counting events of the modules of loading alone; transactions have their own tests."""
-    left = [number]
-
-    def profile(frame, event, argument):
-        if frame.f_code.co_filename.endswith(LOADING) and event in MOMENTS:
-            left[0] -= 1
-            if left[0] == 0:
-                sys.setprofile(None)
-                raise Interrupt
-
-    sys.setprofile(profile)
-    try:
-        work()
-    except Interrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return left[0] <= 0
+    """As `interrupted_at`, counting moments of the modules of loading alone; transactions have their own tests."""
+    return interrupted_at(number, work, within=lambda name: name.endswith(LOADING))
 
 
 # -- what goes in -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 import coeval
 from coeval import errors
 from coeval.unit import current
-from store.behind import Caller, Interrupt, eventually, gate_of, held
+from store.behind import Caller, eventually, gate_of, held
+
+from interrupting import Interrupt
 
 
 def _keyed(call, key, tx):
