@@ -27,41 +27,35 @@ Call = Callable[[], object]
 #: Seconds that a thread waits for work before it ends.
 IDLE = 5.0
 
-#: The priority of threads that read, as of nice(1).
-NICENESS = 10
-
 #: Threads for what is neither a read nor part of a unit.
 CHORES = 8
+
+#: Seconds after which a call that still runs holds no other up.
+LONG = 0.25
 
 #: Calls that may wait for a thread (law 10).
 LONGEST_QUEUE = 100_000
 
 
-class _Sleeper:
-    """An idle thread: it is given its next call, or None to end, before it is woken."""
-
-    __slots__ = ("call", "woken")
-
-    def __init__(self) -> None:
-        self.call: Call | None = None
-        self.woken = threading.Lock()
-        self.woken.acquire()
-
-
 class Pool:
     """A bounded number of threads for calls that never raise."""
 
-    def __init__(self, most: int, *, aside: bool = False) -> None:
-        """At the most ``most`` threads. ``aside``: where processors are scarce they come after the event loop's."""
+    def __init__(self, most: int, at_once: int | None = None) -> None:
+        """At the most ``most`` threads.
+
+        ``at_once``: so many calls run at the same time, apart from those that have run for longer than LONG.
+        """
         self._most = most
-        self._aside = aside
+        self._at_once = at_once or most
         self._start_anew()
 
     def _start_anew(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._calls: deque[Call] = deque()
-        self._idle: list[_Sleeper] = []
+        self._begun: dict[threading.Thread, float] = {}  # when each call that runs began
+        self._idle: list[threading.Lock] = []  # what idle threads sleep on; the last one slept last
+        self._watched = False  # a thread sleeps until the oldest call has run for LONG
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
@@ -69,25 +63,19 @@ class Pool:
         """Have ``call`` run in a worker, soon. Returns at once; raises PoolTimeoutError where too many calls wait already."""
         if self._process != os.getpid():
             self._start_anew()
-        thread = None
         with self._lock:
             self._closed = False  # whoever asks after `close` is still at work
-            if self._idle:
-                sleeper = self._idle.pop()
-                sleeper.call = call
-                sleeper.woken.release()
-                return
             if len(self._calls) >= LONGEST_QUEUE:
                 raise PoolTimeoutError(
                     f"{LONGEST_QUEUE} calls are waiting for a worker thread already",
                     hint="Shed load before this point, or raise `readers`.",
                 )
             self._calls.append(call)
-            if len(self._threads) < self._most:
-                thread = threading.Thread(target=self._work, name="coeval-worker", daemon=True)
-                self._threads.add(thread)
-        if thread is not None:
-            thread.start()
+            thread = self._rouse()
+        if thread is not None and not self._start(thread):
+            with self._lock, suppress(ValueError):
+                self._calls.remove(call)
+                raise RuntimeError("No thread can be started, and none is there to run this call")
 
     def close(self) -> None:
         """Have every thread end when the calls given so far have run. Does not wait; `join` does."""
@@ -96,8 +84,8 @@ class Pool:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for sleeper in idle:
-            sleeper.woken.release()
+        for sleep in idle:
+            sleep.release()
 
     def join(self, timeout: float) -> bool:
         """Wait for every thread's end, ``timeout`` seconds at the most; the calling thread does not wait for itself."""
@@ -112,9 +100,34 @@ class Pool:
         """Threads alive now."""
         return len(self._threads)
 
+    def _rouse(self) -> threading.Thread | None:
+        """Have one more thread look at the calls, where that is of use; a new one is for the caller to start, without the lock."""
+        if self._watched and self._full_for(time.monotonic()) > 0:
+            return None
+        if self._idle:
+            self._idle.pop().release()
+        elif len(self._threads) < self._most:
+            thread = threading.Thread(target=self._work, name="coeval-worker", daemon=True)
+            self._threads.add(thread)
+            return thread
+        return None  # each looks when its call has ended
+
+    def _start(self, thread: threading.Thread) -> bool:
+        """False where the system has no thread left, and there is no other to do its work."""
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._threads.discard(thread)
+                return bool(self._threads)
+        return True
+
+    def _full_for(self, now: float) -> float:
+        """Seconds until one more call may run, though none of those that run ends before; 0 where it may run now."""
+        counting = [begun for begun in self._begun.values() if now - begun < LONG]
+        return 0.0 if len(counting) < self._at_once else min(counting) + LONG - now
+
     def _work(self) -> None:
-        if self._aside:
-            _step_aside()
         while (call := self._next()) is not None:
             try:
                 call()
@@ -124,25 +137,36 @@ class Pool:
 
     def _next(self) -> Call | None:
         """The next call, after waiting for it; None where this thread has to end, and is forgotten."""
+        me = threading.current_thread()
         with self._lock:
-            if self._calls:
-                return self._calls.popleft()
-            if self._closed:
-                self._threads.discard(threading.current_thread())
-                return None
-            sleeper = _Sleeper()
-            self._idle.append(sleeper)
-        if not sleeper.woken.acquire(timeout=IDLE):
+            self._begun.pop(me, None)
+        slept = True
+        while True:
             with self._lock:
-                if sleeper in self._idle:
-                    self._idle.remove(sleeper)
-                # else it was given a call, or is to end, at this very moment
-        if sleeper.call is None:
+                now = time.monotonic()
+                full = self._full_for(now)
+                if self._calls and full <= 0:
+                    self._begun[me] = now
+                    call = self._calls.popleft()
+                    thread = self._rouse() if self._calls else None
+                    break
+                if not self._calls and (self._closed or not slept):
+                    self._threads.discard(me)
+                    return None
+                watching = bool(self._calls) and not self._watched
+                self._watched = self._watched or watching
+                sleep = threading.Lock()
+                sleep.acquire()
+                self._idle.append(sleep)
+            slept = sleep.acquire(timeout=full if watching else IDLE)
             with self._lock:
-                if self._calls:  # given while it was ending
-                    return self._calls.popleft()
-                self._threads.discard(threading.current_thread())
-        return sleeper.call
+                self._watched = self._watched and not watching
+                if sleep in self._idle:
+                    self._idle.remove(sleep)
+                slept = slept or watching
+        if thread is not None:
+            self._start(thread)
+        return call
 
 
 class Workers:
@@ -150,7 +174,8 @@ class Workers:
 
     def __init__(self, readers: int) -> None:
         """``readers``: connections for reading at the most."""
-        self.reads = Pool(readers, aside=True)  #: calls that take a reader
+        #: calls that take a reader: a processor is left to the event loop, where there are several
+        self.reads = Pool(readers, at_once=max(1, processors() - 1))
         self.held = Pool(
             readers + 2
         )  #: calls of those that have a reader or the turn already, which wait for SQLite alone
@@ -178,11 +203,11 @@ class Workers:
         return self.reads, self.held, self.chores
 
 
-def _step_aside() -> None:
-    """Lower the calling thread's priority, where threads have one: a loop beside slow queries wakes up sooner then."""
+def processors() -> int:
+    """How many processors this process may use."""
     if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def alone(call: Call, name: str) -> None:

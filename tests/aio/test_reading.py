@@ -12,6 +12,7 @@ import pytest
 
 import coeval
 from coeval import errors
+from coeval.sqlite import connection
 from loops import ENDLESS, Trace, filled, loop, until
 
 from processes import Foreign
@@ -266,3 +267,31 @@ def test_many_readers_at_once(path: Path, cache: str | None):
             await until(lambda: len(readers.idle) == len(readers._members))
 
     loop(main)
+
+
+def test_rows_are_taken_with_pauses_beside_a_loop(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In a worker, where the loop may be waiting for the interpreter; never for a caller that has only itself to wait for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(connection, "sleep", pauses.append)
+    monkeypatch.setattr(connection, "HOGGED", -1.0)
+    many = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT printf('%d', i) AS i FROM n"
+
+    async def main() -> None:
+        async with await filled(path, cache=None) as db:
+            assert await db.query(many) == tuple((str(i),) for i in range(1, 1001))
+            assert len(pauses) > 1000 / 20
+            assert {connection.PAUSE} == set(pauses)
+            pauses.clear()
+            async with db.snapshot() as snap:
+                await snap.query(many)
+            assert pauses
+            pauses.clear()
+            assert len([row async for row in db.iterate(many)]) == 1000
+            assert not db._engine.store().readers.idle[-1].gentle
+
+    loop(main)
+    pauses.clear()
+    with coeval.open(path) as db:
+        assert len(db.query(many)) == 1000
+        assert len(db.query(many)) == 1000
+    assert not pauses

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
+import time
 from functools import partial
 
 import pytest
 
 from coeval import errors, workers
-from coeval.workers import Pool, Workers
+from coeval.workers import Pool, Workers, processors
 from waiting import wait_until
 
 
@@ -113,21 +112,129 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch):
     pool.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
-def test_threads_that_read_come_after_the_loop():
-    """They, and nobody else, have a lower priority."""
-    crew = Workers(2)
-    seen: dict[str, int] = {}
+def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch):
+    """The call is refused where nobody could run it, and never runs; where a thread is there, that runs it."""
+    pool = Pool(2)
+    ran: list[int] = []
+    with monkeypatch.context() as none_left:
 
-    def look(name: str) -> None:
-        seen[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
 
-    for name in ("reads", "held", "chores"):
-        getattr(crew, name).run(lambda name=name: look(name))
-    wait_until(lambda: len(seen) == 3)
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert seen == {"reads": min(19, workers.NICENESS), "held": own, "chores": own}
-    crew.close()
+        none_left.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="none is there"):
+            pool.run(lambda: ran.append(1))
+    begun, go = threading.Event(), threading.Event()
+    pool.run(partial(_begin, begun, go))
+    assert begun.wait(10)
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", refuse)
+        pool.run(lambda: ran.append(2))
+    go.set()
+    wait_until(lambda: ran == [2])
+    assert pool.count == 1
+
+
+def _gated(pool: Pool, number: int) -> tuple[list[int], list[threading.Event]]:
+    """``number`` calls in ``pool``: those that have begun, and what ends each."""
+    begun: list[int] = []
+    ends = [threading.Event() for _ in range(number)]
+
+    def call(i: int) -> None:
+        begun.append(i)
+        ends[i].wait(10)
+
+    for i in range(number):
+        pool.run(partial(call, i))
+    return begun, ends
+
+
+def test_so_many_at_once_and_no_more():
+    """Though there are threads for more: the next begins when one ends, in order."""
+    pool = Pool(8, at_once=2)
+    begun, ends = _gated(pool, 5)
+    wait_until(lambda: len(begun) == 2)
+    time.sleep(0.05)
+    assert sorted(begun) == [0, 1]
+    for i in range(3):
+        ends[i].set()
+        wait_until(lambda i=i: len(begun) == 3 + i)
+        assert begun[-1] == 2 + i
+    for end in ends:
+        end.set()
+    pool.close()
+    assert pool.join(10)
+
+
+def test_a_long_call_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
+    """When it has run for LONG, the next begins beside it, and after that call the others, one at a time."""
+    monkeypatch.setattr(workers, "LONG", 0.1)
+    pool = Pool(8, at_once=1)
+    begun, ends = _gated(pool, 4)
+    wait_until(lambda: len(begun) == 1)
+    started = time.monotonic()
+    wait_until(lambda: len(begun) == 2)
+    assert time.monotonic() - started > 0.05
+    ends[1].set()
+    wait_until(lambda: len(begun) == 3)
+    assert begun == [0, 1, 2]
+    for end in ends:
+        end.set()
+    wait_until(lambda: begun == [0, 1, 2, 3])
+    pool.close()
+    assert pool.join(10)
+
+
+def test_all_may_be_long(monkeypatch: pytest.MonkeyPatch):
+    """As many as there are threads run then; the others wait for one of them to end."""
+    monkeypatch.setattr(workers, "LONG", 0.01)
+    pool = Pool(3, at_once=1)
+    begun, ends = _gated(pool, 5)
+    wait_until(lambda: len(begun) == 3)
+    time.sleep(0.05)
+    assert begun == [0, 1, 2]
+    ends[1].set()
+    wait_until(lambda: begun == [0, 1, 2, 3])
+    for end in ends:
+        end.set()
+    wait_until(lambda: len(begun) == 5)
+    pool.close()
+    assert pool.join(10)
+
+
+def test_a_processor_is_left_to_the_loop():
+    """Reads take all but one, where there are several; nothing else is limited."""
+    crew = Workers(4)
+    assert crew.reads._at_once == max(1, processors() - 1)
+    assert crew.held._at_once == crew.held._most
+    assert crew.chores._at_once == crew.chores._most
+
+
+def test_every_call_runs_once_however_they_come(monkeypatch: pytest.MonkeyPatch):
+    """From several threads at once, with calls of all lengths about the limit, and threads that end in between."""
+    monkeypatch.setattr(workers, "LONG", 0.002)
+    monkeypatch.setattr(workers, "IDLE", 0.003)
+    pool = Pool(4, at_once=1)
+    ran: list[int] = []
+
+    def call(i: int) -> None:
+        time.sleep((0, 0.0005, 0.002, 0.004)[i % 4] if i % 7 == 0 else 0)
+        ran.append(i)
+
+    def give(first: int) -> None:
+        for i in range(first, first + 300):
+            pool.run(partial(call, i))
+            if i % 50 == 0:
+                time.sleep(0.005)
+
+    threads = [threading.Thread(target=give, args=(1000 * n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: len(ran) == 900)
+    assert len(set(ran)) == 900
+    wait_until(lambda: pool.count == 0)
 
 
 def test_no_thread_keeps_the_process():

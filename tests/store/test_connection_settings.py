@@ -41,7 +41,7 @@ def everywhere(db, pragma, readers=3):
         ("foreign_keys", 1),
         ("cache_size", -8192),
         ("mmap_size", 0),
-        ("temp_store", 2),
+        ("temp_store", 1),
         ("page_size", 4096),
         ("locking_mode", "normal"),
         ("query_only", 0),

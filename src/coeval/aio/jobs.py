@@ -63,13 +63,16 @@ class Job:
             if self.dropped:
                 raise DroppedError
             self._connection = connection
+        connection.gentle = True
         self._since = time.thread_time()
 
     def let_go(self) -> None:
         """From now on the connection is another's."""
         self.seconds += time.thread_time() - self._since
         with self._lock:
-            self._connection = None
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.gentle = False
 
     def finish(self, outcome: tuple[Any, BaseException | None]) -> bool:
         """The call has ended; True where somebody waits for ``outcome``, which is kept only then."""

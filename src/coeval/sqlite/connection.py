@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import apsw
@@ -36,6 +36,9 @@ Shape = tuple[type[Row], Callable[[Any], Iterator[tuple[Any, ...]]] | None]
 
 #: Statements whose shape one connection remembers at the most, and characters of the longest of them (law 10).
 MOST_SHAPED, LONGEST_SHAPED = 512, 16384
+
+#: Seconds for which rows are taken between two pauses, and how long a pause is, where an event loop may be waiting.
+HOGGED, PAUSE = 0.0005, 0.00001
 
 
 class Hooked(apsw.Connection):
@@ -84,6 +87,20 @@ class Deadline:
         return True
 
 
+def giving_way(source: Iterator[Any]) -> Iterator[Any]:
+    """``source``, with a pause after each HOGGED seconds, so that a thread that waits for the interpreter gets it.
+
+    APSW lets the interpreter go for each row and takes it back within a microsecond. Whoever waits is woken each time, comes too late,
+    and begins to wait anew, so that Python's switch interval never ends: for a whole result of thousands of rows.
+    """
+    begun = perf_counter()
+    while some := tuple(islice(source, 16)):
+        yield from some
+        if perf_counter() - begun > HOGGED:
+            sleep(PAUSE)
+            begun = perf_counter()
+
+
 class Connection:
     """A connection to the store's file, for one thread at a time."""
 
@@ -127,6 +144,7 @@ class Connection:
         self._version = -1  # of the schema, when last looked at
         self.uses = 0  #: statements that read rows, so far
         self.statement = ""  #: the last of them
+        self.gentle = False  #: an event loop runs beside: its rows are taken with pauses
         self.held: list[float] = []  #: since when a snapshot is held on it: see `Readers.hold`
         self.ended: tuple[float, str] | None = None  #: age and statement of its snapshot when that was ended
 
@@ -222,6 +240,8 @@ class Connection:
                     return ()
                 known, source = self._shaped(sql, cursor), chain((first,), cursor)
             kind, convert = known
+            if self.gentle and limit is None:
+                source = giving_way(source)
             if convert is not None:
                 source = convert(source)
             if limit is None:

@@ -52,8 +52,9 @@ def mmap_size(connection: apsw.Connection, settings: Settings) -> None:
 
 
 def temp_store(connection: apsw.Connection, settings: Settings) -> None:  # noqa: ARG001 - one shape for all
-    """Sorting and temporary indexes in memory, not in files of their own."""
-    connection.execute("PRAGMA temp_store = MEMORY")
+    """Sorts may leave the page cache for a file when they outgrow it. With MEMORY a sort allocates each row by itself, and frees all
+    of them in one step that holds Python's interpreter lock: 15 ms for 200,000 rows, in which no other thread runs."""
+    connection.execute("PRAGMA temp_store = FILE")
 
 
 def wal_autocheckpoint(connection: apsw.Connection, settings: Settings) -> None:  # noqa: ARG001 - one shape for all
