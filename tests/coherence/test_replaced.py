@@ -13,6 +13,7 @@ import pytest
 
 import coeval
 import coeval.housekeeper as housekeeper_module
+from coeval.sqlite import guard
 from coherence.asking import Pause, cached, keep, plain, truth
 from coherence.neighbour import Neighbour
 
@@ -41,10 +42,13 @@ def wait_for(db: coeval.Database, expected: tuple[tuple[object, ...], ...], read
 
 
 def replace(copy: Path, path: Path) -> None:
-    """Put the copy in the file's place as one must: with nothing left of the old one's WAL."""
+    """Put the copy in the file's place as one must: with nothing left of the old one's WAL, and that of the new one untouched.
+
+    Whoever has the file open may notice at once, and have a new WAL there already.
+    """
+    log = guard.identity_of(f"{path}-wal")
     os.replace(copy, path)
-    for suffix in ("-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    guard.remove_orphans(str(path), log)
 
 
 # -- through us ------------------------------------------------------------------------------------------------------

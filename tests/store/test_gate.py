@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ import coeval
 from coeval import errors
 from coeval.sqlite import attendant
 from coeval.sqlite.gate import Gate
-from coeval.sqlite.place import Turn
+from coeval.sqlite.place import LEAD, Member, Turn
 from coeval.sqlite.queue_file import queue_beside
 from store.behind import PATIENCE, Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up
+
+from interrupting import interrupted_at
 
 
 @pytest.fixture(params=["alone", "with a file"])
@@ -412,3 +415,49 @@ def test_a_turn_waits_for_one_batch_at_the_most(path):
             assert None is caller.ended()
         # One that was under way, one made of those before it in the queue, and one counted late by its own leader.
         assert max(most) <= 3
+
+
+@pytest.mark.parametrize("waiting", ["a turn", "a turn by a future", "a member", "a member without a thread"])
+def test_leaving_interrupted_at_each_step(gate, waiting):
+    """Whoever waits has the turn afterwards, once, when the one who was interrupted has given its own up."""
+    led: list[object] = []
+
+    def lead(member):
+        led.append(member)
+        member.future.set_result(None)
+        gate.leave()
+
+    gate.lead = lead
+    number, going = 0, True
+    while going and number < 300:
+        number += 1
+        own = gate.enter("own", 0.0)
+        statement = SimpleNamespace(sql="INSERT")
+        member: Any = Member(statement, (), False, waiting == "a member")  # type: ignore[arg-type]
+        match waiting:
+            case "a turn":
+                caller = Caller(lambda: gate.enter("next", PATIENCE) and gate.leave())
+            case "a turn by a future":
+                caller = gate.ask("next")
+            case "a member":
+                caller = Caller(lambda member=member: gate.join(member, PATIENCE) is LEAD and gate.leave())
+            case _:
+                caller = gate.submit(member)
+        eventually(lambda: gate.queue == 1)
+        going = interrupted_at(number, gate.leave)
+        if going:
+            if gate.has(own):
+                gate.leave()
+            else:
+                gate.drop(own)
+        match caller:
+            case Caller():
+                assert not isinstance(caller.ended(), BaseException), f"step {number}"
+            case _:
+                turn = caller.result(PATIENCE)
+                if waiting == "a turn by a future":
+                    assert gate.has(turn)
+                    gate.leave()
+        eventually(lambda: gate.idle)
+    assert number > 10
+    assert len(led) == (number if waiting == "a member without a thread" else 0)

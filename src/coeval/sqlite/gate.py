@@ -25,7 +25,7 @@ from typing import Any
 from ..errors import LockTimeoutError, ReentryError
 from .attendant import Attendant
 from .failures import shorten
-from .place import LEAD, GateCounts, Member, Place, Turn, tell
+from .place import LEAD, GateCounts, Member, Place, Turn, tell, would_stop
 from .queue_file import QueueFile
 
 LONGEST_QUEUE = 10_000  #: waiters at the most (law 10)
@@ -173,34 +173,20 @@ class Gate:
         """Members that were taken and not made are the first to come, in their order. Twice does no harm while one has the turn."""
         with self._lock:
             waiting = set(self._waiting)
-            self._waiting.extendleft(member for member in reversed(members) if member not in waiting)
+            for member in reversed(members):
+                if member not in waiting:
+                    member.handed = False
+                    self._waiting.appendleft(member)
 
     def leave(self) -> None:
         """Pass the turn to the one who has waited longest. Whoever is interrupted in this may do it again, if it still `has` it."""
-        with self._lock:
-            holder = self._holder
-            held = 0.0 if holder is None else monotonic() - holder.since
-            file = self._file
-            if not self._waiting:
-                if file is not None and file.leave(held) and not self._watching:
-                    self._thread.wake()
-                self._holder = None
-                place = None
-            elif file is not None and file.others_wait():
-                file.let_go()
-                self._send_for_file()
-                self._holder = place = None
-            else:
-                place = self._next()
-            counts = self.counts
-            counts.held += held
-            counts.longest_hold = max(counts.longest_hold, held)
-        if place is not None:
-            try:
+        try:
+            place = self._pass_on()
+            if place is not None:
                 self._grant(place)
-            except BaseException:
-                self._grant(place)
-                raise
+        except BaseException:
+            self._grant_again()
+            raise
 
     @property
     def queue(self) -> int:
@@ -265,27 +251,8 @@ class Gate:
         return False
 
     def _refuse(self, place: Place, holder: Place | None) -> None:
-        blocks = place.future is None  # else nobody stands still for it
-        if blocks and holder is not None and holder.stacked and holder.ident == place.ident:
-            raise ReentryError(
-                f"The turn to write is {self._described()}, which called a function that asks for it again",
-                hint="Do not write from inside an SQL function.",
-            )
-        if blocks and place.loop is not None and holder is not None and holder.loop is place.loop:
-            raise ReentryError(
-                f"The turn to write is {self._described()}, another task of this event loop, which this call would stop",
-                hint="Do not await inside a blocking transaction, or write from a thread.",
-            )
-        if (
-            blocks
-            and isinstance(holder, Turn)
-            and holder.thread is threading.current_thread()
-            and place.what != "close"
-        ):
-            raise ReentryError(
-                f"The turn to write is {self._described()}: the thread that asks for it again",
-                hint="End that transaction first, or make this call a part of it.",
-            )
+        if holder is not None and (reason := would_stop(place, holder)) is not None:
+            raise ReentryError(f"The turn to write is {self._described()}{reason.what}", hint=reason.cure)
         if len(self._waiting) >= LONGEST_QUEUE:
             self._waiting = deque(one for one in self._waiting if one.future is None or not one.future.cancelled())
         if len(self._waiting) >= LONGEST_QUEUE:
@@ -323,6 +290,28 @@ class Gate:
                 return future.result()
             raise
 
+    def _pass_on(self) -> Place | None:
+        """The place that has the turn from now on, for `_grant`; None where nobody has it yet."""
+        with self._lock:
+            holder = self._holder
+            held = 0.0 if holder is None else monotonic() - holder.since
+            file = self._file
+            place = None
+            if not self._waiting:
+                if file is not None and file.leave(held) and not self._watching:
+                    self._thread.wake()
+                self._holder = None
+            elif file is not None and file.others_wait():
+                file.let_go()
+                self._send_for_file()
+                self._holder = None
+            else:
+                place = self._next()
+            counts = self.counts
+            counts.held += held
+            counts.longest_hold = max(counts.longest_hold, held)
+            return place
+
     def _next(self) -> Place | None:
         """The place that has the turn from now on; its future cannot be cancelled any more. None where all have given up."""
         while self._waiting:
@@ -355,6 +344,16 @@ class Gate:
         else:
             tell(place.future, LEAD if isinstance(place, Member) else place)
 
+    def _grant_again(self) -> None:
+        """An interrupt came while the turn was passed on: whoever has it by now hears of it."""
+        with self._lock:
+            place = self._holder
+            if place is None or place.future is None or not place.future.running():
+                return
+            with suppress(ValueError):
+                self._waiting.remove(place)
+        self._grant(place)
+
     # -- the gate's thread ----------------------------------------------------------------------------------------------
 
     def _send_for_file(self) -> None:
@@ -363,14 +362,17 @@ class Gate:
         self._thread.wake()
 
     def _let_lead(self, member: Member) -> None:
-        """``member`` has the turn, and no thread."""
+        """``member`` has the turn, and no thread. Twice does no harm."""
         with self._lock:
-            self._led = member
-            self._thread.wake()
+            if not member.handed:
+                self._led = member
+                self._thread.wake()
 
     def _attend(self) -> float | None:
         with self._lock:
             member, self._led = self._led, None
+            if member is not None:
+                member.handed = True
             coming = self._coming
         if coming:
             self._come()
@@ -383,9 +385,8 @@ class Gate:
 
     def _come(self) -> None:
         """Get the file's lock, and give the turn to whoever has waited longest here."""
-        file = self._file
-        if file is not None:
-            file.take()
+        if self._file is not None:
+            self._file.take()
         with self._lock:
             self._coming = False
             place = self._next()

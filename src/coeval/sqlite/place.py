@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import current_thread, get_ident
 from threading import enumerate as enumerate_threads
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .failures import shorten
 from .steps import step, step_all
@@ -69,7 +69,7 @@ class Turn(Place):
 class Member(Place):
     """A write that may be made together with others. Its future gives its result, or LEAD: then its thread has the turn."""
 
-    __slots__ = ("leads", "many", "parameters", "rows", "statement")
+    __slots__ = ("handed", "leads", "many", "parameters", "rows", "statement")
 
     def __init__(self, statement: Statement, parameters: Any, many: bool, leads: bool) -> None:
         """``parameters`` of one run, or where ``many`` a sequence of them; ``leads``: a thread waits for it."""
@@ -85,10 +85,36 @@ class Member(Place):
         self.many = many
         self.rows = len(parameters) if many else 1
         self.leads = leads
+        self.handed = False  #: the gate's thread has it, and makes it
 
     def make(self, connection: Connection) -> Result:
         """Make it on ``connection``, in a transaction that is somebody else's affair."""
         return (step_all if self.many else step)(connection, self.statement, self.parameters)
+
+
+class Reentry(NamedTuple):
+    """Why a place must not be waited for: the end of a sentence on who has the turn, and the cure."""
+
+    what: str
+    cure: str
+
+
+def would_stop(place: Place, holder: Place) -> Reentry | None:
+    """Why whoever asks for ``place`` now would stop ``holder``, which has the turn, for ever; None where it would not."""
+    if place.future is not None:  # nobody stands still for it
+        return None
+    if holder.stacked and holder.ident == place.ident:
+        return Reentry(", which called a function that asks for it again", "Do not write from inside an SQL function.")
+    if place.loop is not None and holder.loop is place.loop:
+        return Reentry(
+            ", another task of this event loop, which this call would stop",
+            "Do not await inside a blocking transaction, or write from a thread.",
+        )
+    if isinstance(holder, Turn) and holder.thread is current_thread() and place.what != "close":
+        return Reentry(
+            ": the thread that asks for it again", "End that transaction first, or make this call a part of it."
+        )
+    return None
 
 
 #: What a waiting member's future gives where its own thread has to make the batch.
