@@ -29,7 +29,7 @@ OURS = {
     "journal_mode": "WAL",
     "synchronous": "NORMAL",
     "cache_size": -8192,
-    "temp_store": "MEMORY",
+    "temp_store": "FILE",
     "mmap_size": 0,
     "foreign_keys": "ON",
 }

@@ -287,7 +287,9 @@ def test_rows_are_taken_with_pauses_beside_a_loop(path: Path, monkeypatch: pytes
             assert pauses
             pauses.clear()
             assert len([row async for row in db.iterate(many)]) == 1000
-            assert not db._engine.store().readers.idle[-1].gentle
+            engine = db._engine
+            assert engine is not None
+            assert not engine.store().readers.idle[-1].gentle
 
     loop(main)
     pauses.clear()

@@ -149,6 +149,10 @@ def _gated(pool: Pool, number: int) -> tuple[list[int], list[threading.Event]]:
     return begun, ends
 
 
+def _so_many(begun: list[int], number: int) -> bool:
+    return len(begun) == number
+
+
 def test_so_many_at_once_and_no_more():
     """Though there are threads for more: the next begins when one ends, in order."""
     pool = Pool(8, at_once=2)
@@ -158,7 +162,7 @@ def test_so_many_at_once_and_no_more():
     assert sorted(begun) == [0, 1]
     for i in range(3):
         ends[i].set()
-        wait_until(lambda i=i: len(begun) == 3 + i)
+        wait_until(partial(_so_many, begun, 3 + i))
         assert begun[-1] == 2 + i
     for end in ends:
         end.set()

@@ -481,6 +481,15 @@ def handler():
     signal.signal(signal.SIGUSR1, before)
 
 
+def interrupt_main(seen: threading.Event) -> None:
+    """Send the signal until it has come out. One that comes just before the thread goes to sleep is noticed when that wakes."""
+    end = time.monotonic() + PATIENCE
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+    while not seen.wait(0.02):
+        assert time.monotonic() < end
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+
 def test_a_follower_interrupted_while_it_waits(db, handler):
     """By a signal, in its sleep: it is dropped, its place is given up, and nothing of it is made later."""
     with held(db) as leave:
@@ -489,11 +498,13 @@ def test_a_follower_interrupted_while_it_waits(db, handler):
         def send():
             eventually(lambda: gate.queue == 1)
             time.sleep(0.01)  # it is about to sleep, or does
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            interrupt_main(seen)
 
+        seen = threading.Event()
         sender = Caller(send)
         with pytest.raises(Interrupt):
             db.execute(INSERT, 1)
+        seen.set()
         sender.ended()
         assert 0 == gate.queue
         leave.set()
@@ -539,8 +550,7 @@ def test_a_follower_interrupted_and_then_put_back(db, handler):
         ready.set()
         eventually(lambda: gate.queue == 1)
         mates = gate.mates(10, 100, [])
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-        assert interrupted.wait(PATIENCE)
+        interrupt_main(interrupted)
         gate.put_back(mates)
         gate.leave()
 

@@ -417,6 +417,11 @@ def test_a_turn_waits_for_one_batch_at_the_most(path):
         assert max(most) <= 3
 
 
+def _join_and_leave(gate, member):
+    assert LEAD is gate.join(member, PATIENCE)
+    gate.leave()
+
+
 @pytest.mark.parametrize("waiting", ["a turn", "a turn by a future", "a member", "a member without a thread"])
 def test_leaving_interrupted_at_each_step(gate, waiting):
     """Whoever waits has the turn afterwards, once, when the one who was interrupted has given its own up."""
@@ -434,15 +439,15 @@ def test_leaving_interrupted_at_each_step(gate, waiting):
         own = gate.enter("own", 0.0)
         statement = SimpleNamespace(sql="INSERT")
         member: Any = Member(statement, (), False, waiting == "a member")  # type: ignore[arg-type]
-        match waiting:
-            case "a turn":
-                caller = Caller(lambda: gate.enter("next", PATIENCE) and gate.leave())
-            case "a turn by a future":
-                caller = gate.ask("next")
-            case "a member":
-                caller = Caller(lambda member=member: gate.join(member, PATIENCE) is LEAD and gate.leave())
-            case _:
-                caller = gate.submit(member)
+        caller: Any
+        if waiting == "a turn":
+            caller = Caller(lambda: gate.enter("next", PATIENCE) and gate.leave())
+        elif waiting == "a turn by a future":
+            caller = gate.ask("next")
+        elif waiting == "a member":
+            caller = Caller(partial(_join_and_leave, gate, member))
+        else:
+            caller = gate.submit(member)
         eventually(lambda: gate.queue == 1)
         going = interrupted_at(number, gate.leave)
         if going:
@@ -450,14 +455,13 @@ def test_leaving_interrupted_at_each_step(gate, waiting):
                 gate.leave()
             else:
                 gate.drop(own)
-        match caller:
-            case Caller():
-                assert not isinstance(caller.ended(), BaseException), f"step {number}"
-            case _:
-                turn = caller.result(PATIENCE)
-                if waiting == "a turn by a future":
-                    assert gate.has(turn)
-                    gate.leave()
+        if isinstance(caller, Caller):
+            assert not isinstance(caller.ended(), BaseException), f"step {number}"
+        else:
+            turn = caller.result(PATIENCE)
+            if waiting == "a turn by a future":
+                assert gate.has(turn)
+                gate.leave()
         eventually(lambda: gate.idle)
     assert number > 10
     assert len(led) == (number if waiting == "a member without a thread" else 0)
