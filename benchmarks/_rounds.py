@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,15 +68,18 @@ class Measured(Verdicts):
 
 
 def alternate(sides: Mapping[str, Side], rounds: int) -> Measured:
-    """Every side once a round, in an order that turns, after two rounds for warming up."""
-    order = list(sides)
+    """Every side once a round, after two rounds for warming up.
+
+    The order is another each time, so that nobody always comes after the same one and pays for what that has left behind.
+    """
+    order, shuffle = list(sides), random.Random(1).shuffle
     times: dict[str, list[float]] = {name: [] for name in order}
     for number in range(-2, rounds):
         for name in order:
             taken = sides[name]()
             if number >= 0:
                 times[name].append(taken)
-        order.append(order.pop(0))
+        shuffle(order)
     return Measured(times=times)
 
 

@@ -28,6 +28,7 @@ from ..errors import ConstraintError, DamagedError, DiskFullError, LockTimeoutEr
 from ..rows import Result
 from .failures import shorten
 from .place import LEAD, Member, tell
+from .steps import step
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -128,7 +129,7 @@ class Batches:
         watcher = connection.watcher
         watcher.heard, watcher.shut = False, True
         try:
-            result = member.make(connection)
+            result = step(connection, member.statement, member.parameters)
         except BaseException as error:
             watcher.shut = False
             if watcher.heard and isinstance(error, SQLError):

@@ -73,6 +73,15 @@ class Writer:
         """The connection without a transaction, having the turn of ``place``. Raises Retired, and the turn is passed on then."""
         try:
             connection = self._connection
+            if (
+                connection is not None
+                and place.future is None  # it did not wait: there is as much time as ever, and it was asked just now
+                and self._patience == self.timeout
+                and place.asked <= self._look_again
+                and not self._retired
+                and not connection.raw.in_transaction
+            ):
+                return connection
             if connection is None or self._retired or place.future is not None or self._patience != self.timeout:
                 connection = self._ready()
                 self._patience = max(0.0, self.timeout - (time.monotonic() - place.asked))
