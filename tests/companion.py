@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from processes import Process
+from processes import PATIENCE, Process
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,9 +37,9 @@ class Companion(Process):
         """Have it do something."""
         self.write(json.dumps([name, *arguments]) + "\n")
 
-    def receive(self) -> Any:
+    def receive(self, timeout: float = PATIENCE) -> Any:
         """Wait for the answer; raises CompanionError where it is an error."""
-        answer = json.loads(self.read_until(b"\n"))
+        answer = json.loads(self.read_until(b"\n", timeout))
         if "error" in answer:
             raise CompanionError(f"{answer['error']}: {answer['message']}")
         return answer["value"]

@@ -121,7 +121,7 @@ def _refuse(names: tuple[str, ...], name: str) -> Never:
     raise ColumnError(f"this row has no column {name!r}; it has {shown}", hint=cure)
 
 
-@dataclass(slots=True)  # not frozen: that takes 0.2 µs of each write, and a result is its caller's alone
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a write did. ``rows`` are those of a RETURNING clause.
 

@@ -82,17 +82,20 @@ class Pool:
             return
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for sleep in idle:
-            sleep.release()
+            self._wake_all()
 
     def join(self, timeout: float) -> bool:
         """Wait for every thread's end, ``timeout`` seconds at the most; the calling thread does not wait for itself."""
         end = time.monotonic() + timeout
-        for thread in list(self._threads):
-            if thread is not threading.current_thread() and thread.ident is not None:
-                thread.join(max(0.0, end - time.monotonic()))
-        return not any(thread.is_alive() for thread in list(self._threads) if thread is not threading.current_thread())
+        while others := [one for one in list(self._threads) if one is not threading.current_thread()]:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            if others[0].ident is None:  # about to be started
+                time.sleep(min(left, 0.001))
+            else:
+                others[0].join(left)
+        return True
 
     @property
     def count(self) -> int:
@@ -118,8 +121,12 @@ class Pool:
         except RuntimeError:
             with self._lock:
                 self._threads.discard(thread)
-                return bool(self._threads)
+                return any(one.ident is not None for one in self._threads)
         return True
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._idle.pop().release()
 
     def _full_for(self, now: float) -> float:
         """Seconds until one more call may run, though none of those that run ends before; 0 where it may run now."""
@@ -151,6 +158,8 @@ class Pool:
                     break
                 if not self._calls and (self._closed or not slept):
                     self._threads.discard(me)
+                    if self._closed:  # those that slept while the last calls ran
+                        self._wake_all()
                     return None
                 watching = bool(self._calls) and not self._watched
                 self._watched = self._watched or watching

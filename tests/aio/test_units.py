@@ -11,6 +11,8 @@ import pytest
 
 import coeval
 from coeval import errors
+from coeval.aio.lanes import LentAttempt
+from coeval.attempt import Attempt
 from loops import ENDLESS, Trace, filled, loop
 
 from processes import Foreign
@@ -296,3 +298,35 @@ def test_the_file_itself(path: Path, tmp_path: Path):
             assert await db.scalar(COUNT) == 3
 
     loop(main)
+
+
+def test_a_write_has_let_go_of_its_reader_before_that_is_another_s(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """At its first write the snapshot's reader is free; whoever cancels the write from then on interrupts nobody else on it."""
+    seen: list[bool] = []
+    end_reading = Attempt._end_reading
+
+    async def main() -> None:
+        async with await filled(path, cache=None, readers=1) as db:
+            engine = db._engine
+            assert engine is not None
+            readers = engine.store().readers
+
+            def end(attempt: Attempt) -> None:
+                end_reading(attempt)
+                if attempt._connection is not None and isinstance(attempt, LentAttempt):
+                    reader = readers.take()
+                    seen.append(reader.gentle)
+                    seen.append(attempt._lane._job is not None)
+                    readers.give_back(reader)
+
+            monkeypatch.setattr(Attempt, "_end_reading", end)
+
+            async def change(tx: Any) -> None:
+                await tx.query("SELECT id FROM t")
+                await tx.execute("UPDATE t SET name = 'x'")
+
+            await db.write(change)
+
+    loop(main)
+    assert seen
+    assert not any(seen)

@@ -214,6 +214,26 @@ def test_a_processor_is_left_to_the_loop():
     assert crew.chores._at_once == crew.chores._most
 
 
+def test_closing_a_pool_that_is_full_with_calls_waiting():
+    """Idle threads do not sleep on beside the last calls: all have ended when those have."""
+    pool = Pool(4, at_once=4)
+    begun, ends = _gated(pool, 4)  # four threads
+    wait_until(lambda: len(begun) == 4)
+    for end in ends:
+        end.set()
+    wait_until(lambda: len(pool._idle) == 4)
+    pool._at_once = 1
+    begun, ends = _gated(pool, 3)
+    wait_until(lambda: len(begun) == 1)
+    pool.close()
+    for end in ends:
+        end.set()
+    started = time.monotonic()
+    assert pool.join(10)
+    assert time.monotonic() - started < workers.IDLE / 2
+    assert len(begun) == 3
+
+
 def test_every_call_runs_once_however_they_come(monkeypatch: pytest.MonkeyPatch):
     """From several threads at once, with calls of all lengths about the limit, and threads that end in between."""
     monkeypatch.setattr(workers, "LONG", 0.002)

@@ -345,6 +345,16 @@ class Pair:
             db.script(SCHEMA)
             learn(db, *(sql for sql, _ in KINDS.values()))
 
+    def _known(self, sql):
+        """The statement; the background's PRAGMA optimize may have changed the schema since it was learned."""
+        statements = self.one._engine.store().statements
+        statement = statements.sharable(sql)
+        if statement is None:
+            statements.analyse(sql)
+            statement = statements.sharable(sql)
+        assert statement is not None, sql
+        return statement
+
     def agree(self, kinds, *, by_thread=0):
         """The same from both; the first ``by_thread`` members are of threads that wait, the others of futures."""
         members = []
@@ -360,7 +370,7 @@ class Pair:
             callers = queue_up(self.one, [partial(call, self.one, m) for m in members[:by_thread]])
             store = self.one._engine.store()
             futures = [
-                store.batches.submit(store.statements.sharable(sql), parameters, many)
+                store.batches.submit(self._known(sql), parameters, many)
                 for sql, parameters, many in members[by_thread:]
             ]
         found = [caller.ended() for caller in callers] + [outcome(future) for future in futures]

@@ -102,7 +102,8 @@ def test_no_commit_meets_a_checkpoint(db, companion, monkeypatch):
 
     monkeypatch.setattr(checkpoints.Checkpoints, "make", watched)
     other = companion()
-    other.send("write_for", INSERT, scaled(600, 15) / 10)
+    seconds = scaled(600, 15) / 10
+    other.send("write_for", INSERT, seconds)
     done = threading.Event()
 
     def write():
@@ -112,7 +113,7 @@ def test_no_commit_meets_a_checkpoint(db, companion, monkeypatch):
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        written = other.receive()
+        written = other.receive(seconds + 30)
     finally:
         done.set()
         thread.join()

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from coeval.sqlite.place import LEAD, Member, Turn
 from coeval.sqlite.queue_file import queue_beside
 from store.behind import PATIENCE, Caller, attendants, eventually, gate_of, held, learn, outcome, queue_up
 
-from interrupting import interrupted_at
+from interrupting import OURS, interrupted_at
 
 
 @pytest.fixture(params=["alone", "with a file"])
@@ -417,6 +418,10 @@ def test_a_turn_waits_for_one_batch_at_the_most(path):
         assert max(most) <= 3
 
 
+def _ours_or_futures(name: str) -> bool:
+    return OURS in name or name.endswith(os.path.join("futures", "_base.py"))
+
+
 def _join_and_leave(gate, member):
     assert LEAD is gate.join(member, PATIENCE)
     gate.leave()
@@ -449,14 +454,16 @@ def test_leaving_interrupted_at_each_step(gate, waiting):
         else:
             caller = gate.submit(member)
         eventually(lambda: gate.queue == 1)
-        going = interrupted_at(number, gate.leave)
+        going = interrupted_at(number, gate.leave, _ours_or_futures)
         if going:
             if gate.has(own):
                 gate.leave()
             else:
                 gate.drop(own)
         if isinstance(caller, Caller):
+            begun = time.monotonic()
             assert not isinstance(caller.ended(), BaseException), f"step {number}"
+            assert time.monotonic() - begun < PATIENCE / 4, f"step {number}: it was not woken"
         else:
             turn = caller.result(PATIENCE)
             if waiting == "a turn by a future":
@@ -465,3 +472,94 @@ def test_leaving_interrupted_at_each_step(gate, waiting):
         eventually(lambda: gate.idle)
     assert number > 10
     assert len(led) == (number if waiting == "a member without a thread" else 0)
+
+
+class _Crowd:
+    """A queue file with which others wait for the lock, or not, as they like; taking it takes as long as the test wants."""
+
+    def __init__(self):
+        self.waits: deque[bool] = deque()
+        self.free = threading.Event()
+        self.inside: list[int] = []
+
+    def try_take(self, what):
+        return True
+
+    def others_wait(self):
+        return bool(self.waits and self.waits.popleft())
+
+    def take(self):
+        assert self.free.wait(PATIENCE)
+
+    def let_go(self):
+        pass
+
+    def leave(self, held):
+        return False
+
+    def look(self, *, busy):
+        return False
+
+    def note(self, what):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_leaving_to_another_process_interrupted_at_each_step():
+    """The next turn here comes with the file's lock, and there is one at a time."""
+    number, going = 0, True
+    while going and number < 300:
+        number += 1
+        crowd: Any = _Crowd()
+        gate = Gate(lambda crowd=crowd: crowd)
+        own = gate.enter("own", 0.0)
+        inside: list[int] = []
+        most: list[int] = []
+
+        def through(gate=gate, inside=inside, most=most):
+            gate.enter("next", PATIENCE)
+            inside.append(1)
+            time.sleep(0.002)
+            most.append(len(inside))
+            inside.pop()
+            gate.leave()
+
+        callers = [Caller(through) for _ in range(2)]
+        eventually(lambda gate=gate: gate.queue == 2)
+        crowd.waits.append(True)  # when it is asked again nobody waits
+        going = interrupted_at(number, gate.leave, _ours_or_futures)
+        if going:
+            if gate.has(own):
+                gate.leave()
+            else:
+                gate.drop(own)
+        crowd.free.set()
+        for caller in callers:
+            assert not isinstance(caller.ended(), BaseException), f"step {number}"
+        assert [1, 1] == most, f"step {number}"
+        eventually(lambda gate=gate: gate.idle)
+        gate.close()
+    assert number > 5
+
+
+def test_asking_while_another_is_interrupted(monkeypatch, gate):
+    """Whoever asks and gets the turn at once is told of it once, though somebody who was interrupted tells whoever has it."""
+    told = Future.set_running_or_notify_cancel
+
+    def slowly(future):
+        result = told(future)
+        other = Caller(gate._grant_again)
+        time.sleep(0.005)
+        others.append(other)
+        return result
+
+    others: list[Caller] = []
+    monkeypatch.setattr(Future, "set_running_or_notify_cancel", slowly)
+    future = gate.ask("a turn")
+    monkeypatch.undo()
+    assert gate.has(future.result(PATIENCE))
+    for other in others:
+        assert None is other.ended()
+    gate.leave()

@@ -67,12 +67,12 @@ class Job:
         self._since = time.thread_time()
 
     def let_go(self) -> None:
-        """From now on the connection is another's."""
-        self.seconds += time.thread_time() - self._since
+        """From now on the connection, if there is one, is another's."""
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.gentle = False
+            self.seconds += time.thread_time() - self._since
 
     def finish(self, outcome: tuple[Any, BaseException | None]) -> bool:
         """The call has ended; True where somebody waits for ``outcome``, which is kept only then."""

@@ -80,6 +80,10 @@ class LentAttempt(_Lent, Attempt):
         self._turn = turn
         return writer.begin_held(turn)
 
+    def _end_reading(self) -> None:
+        self._lane.let_go()  # first: who cancels this call must not interrupt the reader's next borrower
+        super()._end_reading()
+
 
 class Inline:
     """How calls reach a blocking unit of the same task: in place."""
@@ -116,6 +120,7 @@ class Lane:
         self.unit = unit
         self._engine = engine
         self._busy = threading.Lock()
+        self._job: Job | None = None
 
     @property
     def pool(self) -> Pool:
@@ -150,13 +155,19 @@ class Lane:
             connection = self._connection()
             if connection is not None:
                 job.hold(connection)
+            self._job = job
             self.unit._thread = threading.get_ident()
             try:
                 return work()
             finally:
                 self.unit._thread = 0
-                if connection is not None:
-                    job.let_go()
+                self.let_go()
+
+    def let_go(self) -> None:
+        """The connection that the call under way uses is about to be another's."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.let_go()
 
     async def end(self, work: Callable[[], object], error: BaseException | None) -> None:
         """``work`` that ends the unit, in a worker, whatever becomes of the caller; nothing interrupts it.

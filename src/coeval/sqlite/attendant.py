@@ -27,8 +27,9 @@ class Attendant:
         """There is work."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()  # first: after an interrupt here it ends by itself, and the next call starts another
+                self._thread = thread
             self._calls.release()
 
     def end(self) -> None:

@@ -116,18 +116,17 @@ class Gate:
 
         Raises LockTimeoutError where the queue is full.
         """
-        turn = Turn(what)
-        future: Future[Turn] = Future()
+        turn, future = Turn(what), Future[Turn]()
         turn.future = future
         if self._enter(turn):
-            future.set_running_or_notify_cancel()
-            future.set_result(turn)
+            with self._lock:  # in one step for `_grant_again`
+                future.set_running_or_notify_cancel()
+                future.set_result(turn)
         return future
 
     def submit(self, member: Member) -> Future[Any]:
         """A member's result, by a future. Cancelling drops one that has not begun. The gate's thread leads where nobody else does."""
-        future: Future[Any] = Future()
-        member.future = future
+        future = member.future = Future[Any]()
         member.loop, member.ident = None, 0  # the gate's thread will make it, and nobody stands still for it
         if self._enter(member):
             future.set_running_or_notify_cancel()
@@ -276,7 +275,7 @@ class Gate:
                 raise
             with self._lock:
                 given_up = future.cancel()
-                if given_up:
+                if given_up or self._holder is place:
                     with suppress(ValueError):
                         self._waiting.remove(place)
             late = isinstance(error, TimeoutError)
@@ -295,21 +294,20 @@ class Gate:
         with self._lock:
             holder = self._holder
             held = 0.0 if holder is None else monotonic() - holder.since
-            file = self._file
-            place = None
+            file, place = self._file, None
             if not self._waiting:
                 if file is not None and file.leave(held) and not self._watching:
                     self._thread.wake()
                 self._holder = None
             elif file is not None and file.others_wait():
-                file.let_go()
-                self._send_for_file()
+                self._coming = True  # this and the next line are one step for an interrupt
                 self._holder = None
+                file.let_go()
+                self._thread.wake()
             else:
                 place = self._next()
-            counts = self.counts
-            counts.held += held
-            counts.longest_hold = max(counts.longest_hold, held)
+            self.counts.held += held
+            self.counts.longest_hold = max(self.counts.longest_hold, held)
             return place
 
     def _next(self) -> Place | None:
@@ -345,10 +343,12 @@ class Gate:
             tell(place.future, LEAD if isinstance(place, Member) else place)
 
     def _grant_again(self) -> None:
-        """An interrupt came while the turn was passed on: whoever has it by now hears of it."""
+        """An interrupt came while the turn was passed on: whoever has it by now hears of it, perhaps for the second time."""
         with self._lock:
+            if self._coming:
+                self._thread.wake()
             place = self._holder
-            if place is None or place.future is None or not place.future.running():
+            if place is None or (future := place.future) is None or not (future.running() or future.done()):
                 return
             with suppress(ValueError):
                 self._waiting.remove(place)

@@ -6,7 +6,8 @@ Ring: shell.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import current_thread, get_ident
 from threading import enumerate as enumerate_threads
@@ -135,10 +136,12 @@ class GateCounts:
 def tell(future: Future[Any], outcome: Any) -> None:
     """Give ``future`` its result, or its error. Again does no harm, and wakes who was not woken because an interrupt came in between."""
     if not future.done():
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-        return
+        with suppress(InvalidStateError):  # somebody else has done so just now
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+            return
     with future._condition:
         future._condition.notify_all()
+    future._invoke_callbacks()  # type: ignore[attr-defined]
