@@ -482,6 +482,9 @@ class _Crowd:
         self.free = threading.Event()
         self.inside: list[int] = []
 
+    def open(self):
+        return self
+
     def try_take(self, what):
         return True
 
@@ -513,7 +516,7 @@ def test_leaving_to_another_process_interrupted_at_each_step():
     while going and number < 300:
         number += 1
         crowd: Any = _Crowd()
-        gate = Gate(lambda crowd=crowd: crowd)
+        gate = Gate(crowd.open)
         own = gate.enter("own", 0.0)
         inside: list[int] = []
         most: list[int] = []
@@ -527,7 +530,7 @@ def test_leaving_to_another_process_interrupted_at_each_step():
             gate.leave()
 
         callers = [Caller(through) for _ in range(2)]
-        eventually(lambda gate=gate: gate.queue == 2)
+        eventually(partial(_waiting, gate, 2))
         crowd.waits.append(True)  # when it is asked again nobody waits
         going = interrupted_at(number, gate.leave, _ours_or_futures)
         if going:
@@ -539,7 +542,7 @@ def test_leaving_to_another_process_interrupted_at_each_step():
         for caller in callers:
             assert not isinstance(caller.ended(), BaseException), f"step {number}"
         assert [1, 1] == most, f"step {number}"
-        eventually(lambda gate=gate: gate.idle)
+        eventually(partial(getattr, gate, "idle"))
         gate.close()
     assert number > 5
 
