@@ -356,8 +356,8 @@ def test_a_child_that_is_forked_inside(db):
 
 
 def test_memory_holds_one_piece(db, scaled):
-    """A value of tens of megabytes, in a soak of nearly as much as SQLite takes, is written and read in pieces."""
-    pieces, piece = scaled(900, 32), os.urandom(1 << 20)
+    """A value of tens of megabytes, of hundreds in a soak, is written and read in pieces."""
+    pieces, piece = scaled(200, 32), os.urandom(1 << 20)
     size = pieces * len(piece)
     wanted = hashlib.sha256()
     db.execute("UPDATE t SET b = zeroblob(?)", size)

@@ -40,8 +40,9 @@ log = logging.getLogger("coeval")
 #: Seconds that RESTART and TRUNCATE wait, having the turn, for readers that are about to leave (less where that failed); between looks.
 DRAIN, STEP = 0.02, 0.0003
 
-#: Seconds that a commit waits, after it was made, for our thread to come to the processor, and how often in a row at the most.
-SLOW, LONGEST_SLOWED = 0.001, 500
+#: Seconds that a commit waits, after it was made, for our thread to come to the processor: the first of them, each next one
+#: so much more, at the most so many times as long; and how many commits in a row do.
+SLOW, SLOWEST, LONGEST_SLOWED = 0.001, 20, 50
 
 #: Seconds that a snapshot of ours may always last.
 GRACE = 1.0
@@ -75,7 +76,6 @@ class Checkpoints:
         self._at = _NEVER  # pages in the log with which a commit wakes us
         self._slow_at = _NEVER  # and with which it waits a little, and how often it has
         self._slowed = 0
-        self._asks = False  # for the turn
         self._pages = 0  # in the log after our last commit
         self._moved = 0  # of them, after our last checkpoint
         self._mark: object = None  # the commit clock when last looked at, and the time since which it shows that
@@ -173,10 +173,10 @@ class Checkpoints:
         self._at = self._slow_at
         if pages >= self._slow_at:
             self._slowed += 1
-            if self._asks or self._slowed > LONGEST_SLOWED:
+            if self._slowed > LONGEST_SLOWED:
                 self._at = _NEVER
-            else:
-                time.sleep(SLOW)
+            else:  # whether or not it has asked for its turn: it may be kept from the processor on its way into the queue
+                time.sleep(SLOW * min(self._slowed, SLOWEST))
 
     # -- the thread -----------------------------------------------------------------------------------------------------
 
@@ -233,11 +233,7 @@ class Checkpoints:
 
     def _attempt(self, step: Step) -> bool:
         writer = self._store.writer
-        self._asks = True
-        try:
-            connection = writer.alone("checkpoint", first=True)
-        finally:
-            self._asks = False
+        connection = writer.alone("checkpoint", first=True)
         try:
             if self._plan(time.monotonic(), again=True).step is Step.NONE:  # another process was quicker
                 return True
