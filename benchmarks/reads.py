@@ -254,6 +254,7 @@ def _connected(stack: ExitStack, path: str) -> apsw.Connection:
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=256)
     stack.callback(connection.close)
     connection.execute("PRAGMA synchronous = OFF")  # its commits are not what is measured
+    connection.set_busy_timeout(5000)  # a checkpoint in the background may have the lock
     return connection
 
 
