@@ -87,7 +87,9 @@ class Pool:
     def join(self, timeout: float) -> bool:
         """Wait for every thread's end, ``timeout`` seconds at the most; the calling thread does not wait for itself."""
         end = time.monotonic() + timeout
-        while others := [one for one in list(self._threads) if one is not threading.current_thread()]:
+        if self._process != os.getpid():
+            return True
+        while others := [one for one in list(self._threads) if one is not threading.current_thread() and _lives(one)]:
             left = end - time.monotonic()
             if left <= 0:
                 return False
@@ -209,6 +211,10 @@ class Workers:
     @property
     def _pools(self) -> tuple[Pool, ...]:
         return self.reads, self.held, self.chores
+
+
+def _lives(thread: threading.Thread) -> bool:
+    return thread.ident is None or thread.is_alive()  # about to be started, or not at its end
 
 
 def processors() -> int:

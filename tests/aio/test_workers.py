@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from functools import partial
@@ -232,6 +233,30 @@ def test_closing_a_pool_that_is_full_with_calls_waiting():
     assert pool.join(10)
     assert time.monotonic() - started < workers.IDLE / 2
     assert len(begun) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_waits_for_no_thread_of_its_parent():
+    """They are not there; its own are waited for."""
+    pool = Pool(2)
+    begun, ends = _gated(pool, 1)
+    wait_until(lambda: len(begun) == 1)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            started = time.monotonic()
+            quick = pool.join(10) and time.monotonic() - started < 1
+            ran: list[int] = []
+            pool.run(lambda: ran.append(1))
+            pool.close()
+            status = 0 if quick and pool.join(10) and ran == [1] else 2
+        finally:
+            os._exit(status)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ends[0].set()
+    pool.close()
+    assert pool.join(10)
 
 
 def test_every_call_runs_once_however_they_come(monkeypatch: pytest.MonkeyPatch):
