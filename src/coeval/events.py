@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from .errors import ParameterError
+
 log = logging.getLogger("coeval")
 
 Listener = Callable[[str, Mapping[str, Any]], object]
@@ -48,7 +50,12 @@ class Events:
                 log.exception("A listener failed on %s", name)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener(name, facts)`` on every event from now on, in the thread where it happens; returns what ends that."""
+        """Call ``listener(name, facts)`` on every event from now on, in the thread where it happens; returns what ends that.
+
+        What it raises goes to the log, and no further. Raises ParameterError for what cannot be called.
+        """
+        if not callable(listener):
+            raise ParameterError(f"A listener is a function, not {listener!r}", hint="db.listen(lambda name, facts: ...)")
 
         def heard(name: str, facts: Mapping[str, Any]) -> object:  # of its own, so that one of two alike can be ended
             return listener(name, facts)

@@ -228,7 +228,10 @@ def _adapt_decimal(number: Decimal, where: str) -> str:
 
 def _cure(value: object) -> str:
     if isinstance(value, (list, tuple, set, frozenset)):
-        return "For IN (...), write one ? for each value; to store it, pass json.dumps(list(value))."
+        return (
+            "Values are given one by one: query(sql, 1, 2), not query(sql, (1, 2)). For IN (...), write one ? for each; "
+            "to store a list, pass json.dumps(list(value))."
+        )
     if isinstance(value, dict):
         return "Store it as JSON text: json.dumps(value). A dict of named parameters comes alone, after the SQL."
     if type(value).__name__ == "timedelta":

@@ -41,15 +41,15 @@ class AsyncUpkeep:
         return await self._chore(lambda db: db.explain(sql, *params))
 
     async def stats(self) -> Statistics:
-        """As `Upkeep.stats`."""
+        """Counts since the file was opened in this process, and its sizes now, as `Database.stats`."""
         return await self._chore(lambda db: db.stats())
 
     async def check(self, *, quick: bool = False) -> Check:
-        """As `Upkeep.check`."""
+        """Look whether the file is sound and every foreign key leads to a row, as `Database.check`."""
         return await self._chore(lambda db: db.check(quick=quick))
 
     async def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
-        """As `Upkeep.checkpoint`."""
+        """Move the write-ahead log into the file now, as far as readers let it, as `Database.checkpoint`."""
         self._refuse_within("checkpoint")
         return await self._chore(lambda db: db.checkpoint(truncate=truncate))
 
@@ -59,7 +59,7 @@ class AsyncUpkeep:
         await self._chore(lambda db: db.vacuum())
 
     async def restore(self, source: str | os.PathLike[str]) -> None:
-        """Replace the contents by those of the SQLite file ``source``, as `Upkeep.restore`."""
+        """Replace the contents by those of the SQLite file ``source``, as `Database.restore`."""
         self._refuse_within("restore")
         await self._chore(lambda db: db.restore(source))
 
