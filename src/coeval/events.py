@@ -55,7 +55,9 @@ class Events:
         What it raises goes to the log, and no further. Raises ParameterError for what cannot be called.
         """
         if not callable(listener):
-            raise ParameterError(f"A listener is a function, not {listener!r}", hint="db.listen(lambda name, facts: ...)")
+            raise ParameterError(
+                f"A listener is a function, not {listener!r}", hint="db.listen(lambda name, facts: ...)"
+            )
 
         def heard(name: str, facts: Mapping[str, Any]) -> object:  # of its own, so that one of two alike can be ended
             return listener(name, facts)

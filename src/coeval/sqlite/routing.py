@@ -13,9 +13,7 @@ from ..errors import ParameterError, SQLError
 from .failures import shorten
 from .statement import WRITING_PRAGMAS, Kind, Statement, only_tells, refuse_touching_ours
 
-_CONTROL = (
-    "`with db.transaction():` commits at the end of its block, and rolls back where that raises; `script` runs a text of statements."
-)
+_CONTROL = "`with db.transaction():` commits at the end of its block, and rolls back where that raises; `script` runs a text of statements."
 
 
 def may_read(statement: Statement) -> bool:

@@ -63,8 +63,7 @@ class Writer:
     def begin_held(self, place: Place) -> Connection:
         """Take the write lock, having the turn of ``place``. Raises as `begin`, and the turn is passed on then."""
         try:
-            waited = place.future is not None
-            return self._lock(self.timeout - (time.monotonic() - place.asked) if waited else self.timeout)
+            return self._lock(self._left(place))
         except BaseException:
             self.give_up(place)
             raise
@@ -75,17 +74,15 @@ class Writer:
             connection = self._connection
             if (
                 connection is not None
-                and place.future is None  # it did not wait: there is as much time as ever, and it was asked just now
+                and place.future is None
                 and self._patience == self.timeout
-                and place.asked <= self._look_again
+                and place.asked <= self._look_again  # a place that did not wait was asked just now
                 and not self._retired
                 and not connection.raw.in_transaction
             ):
                 return connection
-            if connection is None or self._retired or place.future is not None or self._patience != self.timeout:
-                connection = self._ready()
-                self._patience = max(0.0, self.timeout - (time.monotonic() - place.asked))
-                connection.raw.set_busy_timeout(int(self._patience * 1000))
+            connection = self._ready()
+            self._wait_for(connection, self._left(place))
             if connection.raw.in_transaction:  # an interrupt between two steps has left it so
                 connection.run("ROLLBACK")
             self._look_whether_moved()
@@ -180,8 +177,7 @@ class Writer:
         try:
             self.gate.take(turn, self.timeout, first=first)
             connection = self._ready()
-            connection.raw.set_busy_timeout(int(self.timeout * 1000))
-            self._patience = self.timeout
+            self._wait_for(connection, self.timeout)
             return connection
         except BaseException:
             self.give_up(turn)
@@ -230,14 +226,22 @@ class Writer:
             self._patience, self._look_again = -1.0, 0.0
         return self._connection
 
+    def _left(self, place: Place) -> float:
+        """Seconds of the time-out that are left to ``place``; all of them where it did not have to wait."""
+        return self.timeout if place.future is None else self.timeout - (time.monotonic() - place.asked)
+
+    def _wait_for(self, connection: Connection, seconds: float) -> None:
+        """Have ``connection`` wait so long for SQLite's own lock, from now on."""
+        if seconds != self._patience:
+            self._patience = seconds
+            connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
+
     def _lock(self, seconds: float) -> Connection:
         try:
             connection = self._connection
             if connection is None or self._retired:
                 connection = self._ready()
-            if seconds != self._patience:
-                self._patience = seconds
-                connection.raw.set_busy_timeout(max(0, int(seconds * 1000)))
+            self._wait_for(connection, seconds)
             if connection.raw.in_transaction:  # an interrupt between two steps has left it so
                 connection.run("ROLLBACK")
             self.undone = False
