@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 import coeval
 from coeval import dbapi
+from coeval.dbapi.handle import FileHandle
+from store.behind import eventually
 
 
 @pytest.fixture
@@ -222,15 +225,46 @@ def test_read_then_write_on_an_old_snapshot_is_refused(db, connection):
     connection.rollback()
 
 
-def test_a_forgotten_connection_gives_the_turn_back(db, path):
-    """Garbage in the middle of a transaction is rolled back, and the next writer comes."""
+def forget_one_that_writes(path):
+    """Leave garbage in the middle of a transaction."""
     connection = dbapi.connect(path)
     connection.execute("UPDATE t SET n = 7")
     with pytest.warns(ResourceWarning) if sys.version_info >= (3, 13) else nullcontext():
         del connection
         gc.collect()
-    db.execute("INSERT INTO t(n) VALUES (8)")  # waits for it
-    assert 0 == db.scalar("SELECT n FROM t WHERE id = 1")
+
+
+@pytest.fixture
+def closing_late(db, monkeypatch):
+    """What was forgotten is closed when somebody waits for its turn."""
+    gate = db._engine.store().writer.gate
+    close = FileHandle.close
+
+    def close_when_somebody_waits(handle):
+        eventually(lambda: gate.queue)
+        close(handle)
+
+    monkeypatch.setattr(FileHandle, "close", close_when_somebody_waits)
+
+
+@pytest.mark.usefixtures("closing_late")
+def test_a_forgotten_connection_gives_the_turn_back(db, path):
+    """Garbage in the middle of a transaction is rolled back, and the next writer waits for that, if it is the same thread, too."""
+    forget_one_that_writes(path)
+    db.execute("INSERT INTO t(n) VALUES (8)")
+    assert [(1, 0), (2, 8)] == [tuple(row) for row in db.query("SELECT id, n FROM t")]
+
+
+@pytest.mark.usefixtures("closing_late")
+def test_a_loop_waits_for_one_that_was_forgotten_on_it(db, path):
+    """It is not taken for another task's transaction, which a blocking write would stop."""
+
+    async def write():
+        forget_one_that_writes(path)
+        db.execute("INSERT INTO t(n) VALUES (8)")
+
+    asyncio.run(write())
+    assert [(1, 0), (2, 8)] == [tuple(row) for row in db.query("SELECT id, n FROM t")]
 
 
 def test_another_thread_may_end_what_one_began(db, path):

@@ -7,6 +7,7 @@ import pytest
 import coeval
 from coeval import errors
 from coeval.sqlite.connection import Connection
+from store.behind import held, queue_up
 
 INSERT = "INSERT INTO t(x) SELECT value FROM json_each(?)"
 ROWS = "SELECT x FROM t ORDER BY x"
@@ -99,3 +100,18 @@ def test_our_stamps_change(path):
         for n in range(5):
             db.execute("INSERT INTO t(x) VALUES (?)", n)
             assert list(range(n + 1)) == values(db)
+
+
+def test_after_one_that_waited_all_the_time_is_there_again(path):
+    """Whoever waited has the rest of the time-out left for SQLite's lock; the next one who did not has all of it."""
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t(x)")
+        db.execute("INSERT INTO t(x) VALUES (1)")
+        writer = db._engine.store().writer
+        with held(db) as leave:
+            (caller,) = queue_up(db, [lambda: db.execute("INSERT INTO t(x) VALUES (2)")])
+            leave.set()
+        assert 1 == caller.ended().rowcount
+        assert writer._patience < writer.timeout
+        db.execute("INSERT INTO t(x) VALUES (3)")
+        assert writer._patience == writer.timeout

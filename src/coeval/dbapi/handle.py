@@ -234,6 +234,8 @@ class FileHandle(Handle):
     def forsake(self) -> None:
         """Another thread closes it: taking locks here could wait for ever for the thread that is being interrupted."""
         if not self._closed and not self.lost:
+            if (turn := self._turn) is not None:
+                turn.hand_over()
             undertaker.bury(self)
 
     @property

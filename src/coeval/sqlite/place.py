@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import current_thread, get_ident
+from threading import Thread, current_thread, get_ident
 from threading import enumerate as enumerate_threads
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,7 +64,12 @@ class Turn(Place):
 
     def __init__(self, what: str, *, stacked: bool = False) -> None:
         super().__init__(what, stacked=stacked)
-        self.thread = current_thread()  # its number may be another's when it has ended
+        self.thread: Thread | None = current_thread()  # its number may be another's when it has ended
+
+    def hand_over(self) -> None:
+        """Another thread ends it, so that nobody who waits for it could stop that. Takes no lock: finalisers call it."""
+        self.thread = self.loop = None
+        self.stacked = False
 
 
 class Member(Place):
