@@ -10,6 +10,7 @@ from coeval.sqlite.connection import Connection
 from store.behind import held, queue_up
 
 INSERT = "INSERT INTO t(x) SELECT value FROM json_each(?)"
+INTO = "INSERT INTO t(x) VALUES (?)"
 ROWS = "SELECT x FROM t ORDER BY x"
 
 
@@ -106,12 +107,12 @@ def test_after_one_that_waited_all_the_time_is_there_again(path):
     """Whoever waited has the rest of the time-out left for SQLite's lock; the next one who did not has all of it."""
     with coeval.open(path) as db:
         db.script("CREATE TABLE t(x)")
-        db.execute("INSERT INTO t(x) VALUES (1)")
+        db.execute(INTO, 1)
         writer = db._engine.store().writer
         with held(db) as leave:
-            (caller,) = queue_up(db, [lambda: db.execute("INSERT INTO t(x) VALUES (2)")])
+            (caller,) = queue_up(db, [lambda: db.execute(INTO, 2)])
             leave.set()
         assert 1 == caller.ended().rowcount
         assert writer._patience < writer.timeout
-        db.execute("INSERT INTO t(x) VALUES (3)")
+        db.execute(INTO, 3)
         assert writer._patience == writer.timeout
