@@ -23,6 +23,7 @@ from .sqlite.routing import check_write
 from .sqlite.statement import Kind
 from .streams import RowStream
 from .transaction import Transaction
+from .witnessing import refuse_writes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -156,6 +157,7 @@ class Attempt(Transaction):
 
     def _lock(self, writer: Writer) -> Connection:
         """The turn, and the lock."""
+        refuse_writes(self._what)
         self._turn = Turn(self._what)
         return writer.begin(self._turn)
 

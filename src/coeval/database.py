@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
 from .blocking import BlockingSource, read_at_once, read_past, run
 from .cache.entry import Entry
 from .cache.key import Key, quick_key
-from .cache.lookup import Request, compute, revalidate
+from .cache.lookup import Request, Watch, compute, revalidate, unprovable
 from .config import resolve
 from .direct import DirectWrites
 from .engine import Engine, engine_for
@@ -26,17 +26,22 @@ from .reads import Reads, adapted, request
 from .rows import Row
 from .snapshot import Snapshot
 from .sqlite.functions import Function
-from .streams import RowStream
+from .streams import RowStream, each
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .upkeep import Upkeep
+from .witnessing import watch_for, witness
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .aio import AsyncDatabase
+    from .cached import CachedFunction, Negative, Vary
     from .config import Arguments, Settings
     from .sqlite.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def open(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> Database:
@@ -72,7 +77,7 @@ class Database(Reads, DirectWrites, Upkeep):
     if not TYPE_CHECKING:  # type checkers see the overloads of Reads.query; this is its hit path, in place
 
         def query(self, sql, *params, into=None):
-            if into is None and current.get() is None:
+            if into is None and current.get() is None and witness.get() is None:
                 if self._direct:
                     rows = read_at_once(self._engine, sql, params)
                     return self._read(sql, params, None) if rows is None else rows
@@ -102,7 +107,10 @@ class Database(Reads, DirectWrites, Upkeep):
             if unit is not None:
                 return unit._read(sql, params, limit)  # type: ignore[attr-defined, no-any-return]
         engine = self._using()
+        watch = None if witness.get() is None else watch_for(engine)
         if engine.settings.cache is None:
+            if watch is not None:
+                watch.refuse(unprovable(sql))
             rows = read_at_once(engine, sql, params, limit) if limit is not None else None
             return (
                 engine.using(lambda store: read_past(store, engine, sql, adapted(params), limit))
@@ -110,23 +118,27 @@ class Database(Reads, DirectWrites, Upkeep):
                 else rows
             )
         try:
-            found = self._kept(quick_key(sql, params, limit)) if limit is not None else None
+            found = self._valid(quick_key(sql, params, limit)) if limit is not None else None
         except TypeError:  # an unhashable parameter
             found = None
         if found is None:
             wanted = request(sql, params, limit)
-            found = self._kept(wanted.key)
-        return found if found is not None else engine.using(lambda store: self._read_from(store, wanted))
+            found = self._valid(wanted.key)
+            if found is None:
+                return engine.using(lambda store: self._read_from(store, wanted, watch))
+        if watch is not None:
+            watch.saw(found.scopes, found.seen())
+        return found.rows
 
-    def _kept(self, key: Key) -> tuple[Row, ...] | None:
-        """The rows of a valid entry for ``key``; None where there is none."""
+    def _valid(self, key: Key) -> Entry | None:
+        """The entry for ``key``, if it is valid now."""
         entry = self._find(key)
         if entry is None:
             return None
         if entry.mark is not None and entry.mark == self._engine.using(lambda store: store.mark()):
             entry.hits += 1
-            return entry.rows
-        return entry.rows if self._proved(entry) else None
+            return entry
+        return entry if self._proved(entry) else None
 
     def _proved(self, entry: Entry) -> bool:
         """Whether ``entry``, which the commit clock does not vouch for, is valid by its stamps; else it is dropped."""
@@ -141,14 +153,16 @@ class Database(Reads, DirectWrites, Upkeep):
             engine.tier.drop(entry)
         return False
 
-    def _read_from(self, store: Store, wanted: Request) -> tuple[Row, ...]:
+    def _read_from(self, store: Store, wanted: Request, watch: Watch | None) -> tuple[Row, ...]:
         engine = self._engine
-        return run(compute(wanted, BlockingSource(store), engine.tier, engine.events.tell))
+        return run(compute(wanted, BlockingSource(store), engine.tier, engine.events.tell, watch))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         unit = joined(self._engine)
         if unit is not None:
             return unit._stream(sql, params)  # type: ignore[attr-defined, no-any-return]
+        if witness.get() is not None and watch_for(self._engine) is not None:
+            return RowStream(each(self._read(sql, params, None)))
         engine, wanted = self._using(), request(sql, params)
         engine.using(lambda store: run(BlockingSource(store).plan(wanted)))
         engine.events.tell("uncached")
@@ -189,6 +203,49 @@ class Database(Reads, DirectWrites, Upkeep):
         """
         unit = joined(self._engine)
         return nullcontext(unit) if isinstance(unit, Snapshot | Transaction) else Snapshot(self._using())
+
+    # -- cached calls -------------------------------------------------------------------------------------------------
+
+    @overload
+    def cached(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    @overload
+    def cached(
+        self,
+        /,
+        *,
+        ttl: float | None = None,
+        tags: str | Iterable[str] = (),
+        stale_while_revalidate: float = 0,
+        key: Callable[..., Any] | None = None,
+        vary: Vary | Iterable[Vary] = (),
+        negative: Negative = True,
+        version: str = "",
+        leave_out: Collection[str | type] = (),
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+    def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep what a function returns, as long as nothing that it has read through this database has changed.
+
+        Everything that it reads is noted, in functions that it calls, cached ones too, and in threads and tasks that it starts. A call
+        gets the kept value, or computes one: of callers who want the same at the same time one computes. None is ever older than what the
+        function would have read. Immutable results are shared; of others every caller gets a copy of its own. A function that writes
+        raises TrackedWriteError. What cannot be proved (it read nothing, or what Coeval knows nothing of) is computed each time, and
+        the log says so once. Inside a transaction the function runs each time; inside a snapshot all is of that moment.
+
+        The key is the function's module and name, ``version``, and its arguments, in whatever way they are given. Arguments of types that
+        say how and not what (databases, requests, sessions) are left out, as are those named in ``leave_out``, by name or type. ``key`` makes
+        the key from the arguments instead; ``vary`` are context variables, or functions without arguments, whose values are part of it.
+        Raises KeyArgumentError for an argument that cannot be part of a key.
+
+        ``ttl``: seconds after which a value is computed again in any case. ``tags``: `invalidate` makes values that have them invalid.
+        ``stale_while_revalidate``: for so many seconds since it was last known to be valid an old value is given while a new one is
+        computed beside; 0: never. ``negative``: False: None is not kept; or exceptions that are kept and raised again.
+        """
+        from .cached import CachedFunction, checked
+
+        named = checked(**options)
+        if function is None:
+            return lambda function: CachedFunction(function, self, named)
+        return CachedFunction(function, self, named)
 
     # -- in bulk and in pieces ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from .sqlite.statement import Kind, check_text
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .values import all_plain
+from .witnessing import refuse_writes
 from .writes import Writes
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class DirectWrites(Writes):
             store = self._engine._store
             statement = None if store is None else store.statements.sharable(sql)
             if store is not None and statement is not None and statement.count == len(params):
+                refuse_writes(sql)
                 try:
                     return store.batches.run(statement, params)
                 except Retired:
@@ -74,6 +76,7 @@ class DirectWrites(Writes):
         statement = store.statements.sharable(sql)
         if statement is not None:
             check_parameters(statement, parameters)
+            refuse_writes(sql)
             return store.batches.run(statement, parameters)
         if store.statements.analyse(sql).statement.kind is Kind.READ:
             return Result(
@@ -94,6 +97,7 @@ class DirectWrites(Writes):
         if statement is not None:
             for one in parameters:
                 check_parameters(statement, one)
+            refuse_writes(sql)
             return store.batches.run(statement, parameters, many=True)
         transaction = Transaction(self._engine, sql)
         transaction._refuse(sql, parameters)
@@ -113,6 +117,20 @@ class DirectWrites(Writes):
         from .changesets import apply
 
         return self._settle("apply a changeset", lambda transaction: apply(transaction, changeset, conflict))
+
+    def invalidate(self, *tags: str) -> None:
+        """Make every kept value that has one of ``tags`` invalid, for every process; with the transaction around it, if there is one.
+
+        Durable on return outside a transaction. What is being computed meanwhile is not kept with the old stamps. Two tags in four
+        thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
+        """
+        from .cached import tag_names
+        from .coherence.scopes import tag_scope
+        from .sqlite.tags import replace
+
+        scopes = sorted({tag_scope(tag) for tag in tag_names(tags)})
+        self._using().make_tags()
+        self._settle("invalidate tags", lambda transaction: replace(transaction._ready().raw, scopes))
 
     def write(self, function: Callable[[Transaction], T], retry: int = 3) -> T:
         """Run ``function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import apsw
 
 from .cache.entry import Entry
+from .cache.flights import Flights
 from .coherence.stamps import Mark
 from .config import Settings, conflicts
 from .errors import ClosedError, ConfigError, OpenError
 from .events import Events, Statistics
 from .housekeeper import housekeeper
-from .sqlite import guard
+from .sqlite import guard, tags
 from .sqlite.functions import Function, Functions
 from .sqlite.readers import Retired
 from .sqlite.sizes import load_of, sizes
@@ -113,6 +114,8 @@ class Engine:
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
         self.find: Callable[[Any], Entry | None] = self.tier.find
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
+        self.flights = Flights()
+        self._tagged: Store | None = None  # the store that is known to have stamps for tags
         self._private = private
         self._users = 0
         self._closed = False
@@ -140,6 +143,18 @@ class Engine:
             except Retired:
                 if store is not None:
                     self._replace(store)
+
+    def make_tags(self) -> None:
+        """See to it that tags have stamps: one transaction, once in the life of a file. Raises ConfigError where it may not be changed."""
+        store = self.store()
+        if store is not self._tagged:
+            if self.settings.coherence != "stamps":
+                raise ConfigError(
+                    'coherence="clock" leaves the file as it is, so there is no place for the stamps of tags',
+                    hint="Open it with the default coherence to use tags.",
+                )
+            self.using(tags.ensure)
+            self._tagged = store
 
     def release(self, face: Face) -> None:
         """``face`` is closed, once; with the last one everything is."""
@@ -257,6 +272,7 @@ class Engine:
             if store is not None:
                 store.abandon()
         self._retired = []
+        self.flights.after_fork_in_child()
         self._detach()
 
     def _detach(self) -> None:

@@ -12,7 +12,9 @@
     │   ├── ParameterError       parameters and placeholders differ, or SQLite cannot hold a value   (ValueError)
     │   ├── ColumnError          a row has no such column, or more than one                       (LookupError)
     │   ├── ClosedError          the database, transaction or snapshot is closed
-    │   └── ReentryError         the call would wait for its own caller
+    │   ├── ReentryError         the call would wait for its own caller
+    │   ├── TrackedWriteError    a function decorated with @db.cached writes
+    │   └── KeyArgumentError     an argument of a cached function cannot be part of a key             (TypeError)
     ├── ResultError              the statement ran, and its result is not what was asked for
     │   ├── NoRowError           one row was asked for and there is none
     │   ├── ManyRowsError        one row was asked for and there are more
@@ -43,6 +45,7 @@ __all__ = [
     "DamagedError",
     "DiskFullError",
     "Error",
+    "KeyArgumentError",
     "LockTimeoutError",
     "ManyRowsError",
     "NetworkFileSystemError",
@@ -60,6 +63,7 @@ __all__ = [
     "SnapshotEndedError",
     "StorageError",
     "StoreError",
+    "TrackedWriteError",
     "UsageError",
 ]
 
@@ -131,6 +135,14 @@ class ClosedError(UsageError):
 
 class ReentryError(UsageError):
     """The call would wait for its own caller."""
+
+
+class TrackedWriteError(UsageError):
+    """A function decorated with ``@db.cached`` writes."""
+
+
+class KeyArgumentError(UsageError, TypeError):
+    """An argument of a cached function cannot be part of a key."""
 
 
 class ResultError(Error):

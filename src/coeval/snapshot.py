@@ -12,8 +12,9 @@ from .cache.lookup import read_within
 from .errors import ClosedError
 from .reads import Reads, request
 from .rows import Row
-from .streams import RowStream
+from .streams import RowStream, each
 from .unit import Unit
+from .witnessing import watch_for
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,10 +58,12 @@ class Snapshot(Unit, Reads):
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         engine = self._engine
-        flow = read_within(request(sql, params, limit), self._open(), self._store.mark, engine.tier, engine.events.tell)
-        return run(flow)
+        wanted, watch = request(sql, params, limit), watch_for(engine)
+        return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
+        if watch_for(self._engine) is not None:  # its stamps have to be heard of, and before its rows
+            return self._streaming(each(self._read(sql, params, None)))
         wanted = request(sql, params)
         run(self._open().plan(wanted))
         self._engine.events.tell("uncached")

@@ -5,7 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+def each(rows: Iterable[T]) -> Generator[T, None, None]:
+    """``rows``, one by one: what a stream is made of where all of them are there already."""
+    yield from rows
 
 
 class RowStream(Generic[T]):

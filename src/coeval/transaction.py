@@ -19,6 +19,7 @@ from .sqlite.statement import Kind, Statement, check_text
 from .sqlite.steps import step, step_all
 from .streams import RowStream
 from .unit import Unit
+from .witnessing import refuse_writes
 from .writes import Writes
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Transaction(Unit, Reads, Writes):
 
     def _begin(self, *, stacked: bool = False) -> None:
         """Take the turn and the lock."""
+        refuse_writes(self._what)
 
         def begin(store: Store) -> None:
             self._store = store
@@ -181,6 +183,7 @@ class Transaction(Unit, Reads, Writes):
             self._note(statement)
 
         check_text(sql)
+        refuse_writes(sql)
         self._whole(lambda: run_script(self._ready(), sql, judge))
 
     def _whole(self, work: Callable[[], T]) -> T:
@@ -202,6 +205,7 @@ class Transaction(Unit, Reads, Writes):
         return statement
 
     def _writable(self, sql: str, values: Sequence[Parameters]) -> Statement:
+        refuse_writes(sql)
         self._ready()
         statement = self._refuse(sql, values)
         self._note(statement)

@@ -18,6 +18,7 @@ from ..pace import BUDGET, STEPS
 from ..sqlite.connection import Connection
 from ..sqlite.routing import check_parameters
 from ..values import SIMPLE, adapt_parameters, all_plain
+from ..witnessing import watch_for, witness
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -164,23 +165,28 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
         return None
     pace = store.statements.pace
     brief = Brief(store)
+    watch = None if witness.get() is None else watch_for(engine)
     start = perf_counter()
     try:
         entry = engine.find(wanted.key)
         if entry is not None:
             if entry.mark is not None and entry.mark == store.mark():
                 entry.hits += 1
+                if watch is not None:
+                    watch.saw(entry.scopes, entry.seen())
                 return entry.rows
             if entry.scopes is not None:
                 seen = seen_now(store, brief, entry.scopes)
                 if revalidate(entry, seen):
                     engine.events.tell("revalidated")
+                    if watch is not None:
+                        watch.saw(entry.scopes, seen)
                     return entry.rows
                 if seen.schema is not None:
                     engine.tier.drop(entry)
         if wanted.sql not in pace.brief:
             return None
-        rows = run(compute(wanted, _Source(store, brief), engine.tier, engine.events.tell))
+        rows = run(compute(wanted, _Source(store, brief), engine.tier, engine.events.tell, watch))
     except OutrunError:
         return None
     except StoreError as error:

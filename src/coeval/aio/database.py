@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..blob import Blob
 from ..blocking import BlockingSource, read_past, run, seen_now
-from ..cache.lookup import Request, compute, revalidate
+from ..cache.lookup import Request, compute, revalidate, unprovable
 from ..config import resolve
 from ..database import Database
 from ..database import open as open_database
@@ -26,6 +26,7 @@ from ..reads import _made, request
 from ..rows import Row
 from ..transaction import Transaction
 from ..unit import current, joined
+from ..witnessing import watch_for, witness
 from ..workers import alone
 from .blob import AsyncBlob
 from .brief import answer_briefly, read_briefly
@@ -33,7 +34,7 @@ from .direct import AsyncDirectWrites
 from .jobs import DroppedError, Held, Job, in_worker, settled
 from .lanes import Inline, Lane, lane_of
 from .reads import AsyncReads
-from .streams import AsyncRowStream, rows_of, rows_within
+from .streams import AsyncRowStream, rows_at_hand, rows_of, rows_within
 from .units import AsyncSavepoint, AsyncSnapshot, AsyncTransaction, JoinedReads, opened
 from .upkeep import AsyncUpkeep
 
@@ -87,7 +88,7 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
 
         async def query(self, sql, *params, into=None):
             engine = self._engine
-            if engine is not None and current.get() is None:
+            if engine is not None and current.get() is None and witness.get() is None:
                 rows = None
                 if self._direct:
                     rows = read_briefly(engine, sql, params)
@@ -123,6 +124,8 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
         if current.get() is not None and (unit := joined(engine)) is not None:
             return await lane_of(unit).read(sql, params, limit)
         if self._direct:
+            if witness.get() is not None and (watch := watch_for(engine)) is not None:
+                watch.refuse(unprovable(sql))
             rows = read_briefly(engine, sql, params, limit)
             if rows is None:
                 rows = await self._patiently(engine, request(sql, params, limit))
@@ -148,6 +151,8 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
         unit = joined(self._engine) if self._engine is not None else None
         if unit is not None:
             return rows_within(lane_of(unit), sql, params)
+        if witness.get() is not None and watch_for(self._engine) is not None:
+            return rows_at_hand(lambda: self._read(sql, params, None))
         return rows_of(self._opened, sql, params)
 
     # -- units ----------------------------------------------------------------------------------------------------------
@@ -348,14 +353,17 @@ def _read_from(engine: Engine, store: Store, wanted: Request, job: Job) -> tuple
     if engine.settings.cache is None:
         rows = read_past(store, engine, wanted.sql, wanted.parameters, wanted.limit, readers)
     else:
+        watch = watch_for(engine)
         entry = engine.find(wanted.key)
         if entry is not None and entry.scopes is not None:
             seen = seen_now(store, readers, entry.scopes)
             if revalidate(entry, seen):
                 tell("revalidated")
+                if watch is not None:
+                    watch.saw(entry.scopes, seen)
                 return entry.rows
         job.seconds = 0.0
-        rows = run(compute(wanted, BlockingSource(store, readers), engine.tier, tell))
+        rows = run(compute(wanted, BlockingSource(store, readers), engine.tier, tell, watch))
     store.statements.pace.ran(wanted.sql, job.seconds)
     return rows
 

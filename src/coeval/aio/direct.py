@@ -16,6 +16,7 @@ from ..sqlite.routing import check_parameters
 from ..sqlite.statement import Kind, check_text
 from ..transaction import Transaction
 from ..unit import joined
+from ..witnessing import refuse_writes
 from .jobs import in_worker, settled, surely
 from .lanes import lane_of
 from .units import AsyncAttempt, AsyncSavepoint, begin, opened, replace
@@ -118,6 +119,7 @@ class AsyncDirectWrites(AsyncWrites):
         return statement, known.statement.kind
 
     async def _share(self, store: Store, statement: Statement, parameters: Any, *, many: bool = False) -> Result:
+        refuse_writes(statement.sql)
         writer = store.writer
         return await settled(
             store.batches.submit(statement, parameters, many=many),
@@ -160,6 +162,24 @@ class AsyncDirectWrites(AsyncWrites):
         return await self._alone(
             engine, "apply a changeset", lambda _: None, lambda own: apply(own, changeset, conflict)
         )
+
+    async def invalidate(self, *tags: str) -> None:
+        """Make every kept value that has one of ``tags`` invalid, as `Database.invalidate`."""
+        from ..cached import tag_names
+        from ..coherence.scopes import tag_scope
+        from ..sqlite.tags import replace as replace_stamps
+
+        scopes = sorted({tag_scope(tag) for tag in tag_names(tags)})
+        engine = await self._opened()
+        await in_worker(engine.workers.chores, lambda _: engine.make_tags())
+        unit = joined(engine)
+
+        def work(own: Transaction) -> None:
+            replace_stamps(own._ready().raw, scopes)
+
+        if isinstance(unit, Transaction):
+            return await lane_of(unit).write(lambda: None, lambda: unit._whole(lambda: work(unit)))
+        return await self._alone(engine, "invalidate tags", lambda _: None, work)
 
     async def write(self, function: Callable[[Any], Awaitable[T]], retry: int = 3) -> T:
         """Run ``await function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.

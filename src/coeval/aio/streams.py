@@ -110,6 +110,21 @@ def rows_of(engine: Callable[[], Awaitable[Engine]], sql: str, params: tuple[Any
     return AsyncRowStream(source.take, source.end)
 
 
+def rows_at_hand(read: Callable[[], Awaitable[tuple[Row, ...]]]) -> AsyncRowStream[Row]:
+    """The rows that ``read`` gives, all of them read with the first."""
+    left: list[deque[Row]] = []
+
+    async def take(size: int) -> list[Any]:
+        if not left:
+            left.append(deque(await read()))
+        return [left[0].popleft() for _ in range(min(size, len(left[0])))]
+
+    async def end() -> None:
+        left.clear()
+
+    return AsyncRowStream(take, end)
+
+
 def rows_within(lane: Lane | Inline, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
     """The rows of ``sql`` in a unit, with which it ends."""
     source = _Within(lane, sql, params)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..coherence.scopes import Scope
-from ..coherence.stamps import Mark, Stamp
+from ..coherence.stamps import Mark, Seen, Stamp
 from .key import Key
 
 
@@ -46,3 +46,7 @@ class Entry:
         self.older: Entry | None = None
         self.newer: Entry | None = None
         self.passed = 0
+
+    def seen(self) -> Seen:
+        """What a snapshot says in which this entry is valid; its mark is true by itself."""
+        return Seen(self.schema, self.stamps, self.mark)

@@ -85,6 +85,13 @@ class Tier(Protocol):
     def put(self, entry: Entry, epoch: int) -> bool: ...
 
 
+class Watch(Protocol):
+    """A tracked call, as far as one read has to do with it."""
+
+    def saw(self, scopes: tuple[Scope, ...] | None, seen: Seen) -> None: ...
+    def refuse(self, reason: str) -> None: ...
+
+
 Tell = Callable[..., None]
 
 
@@ -98,8 +105,11 @@ def revalidate(entry: Entry, seen: Seen) -> bool:
     return True
 
 
-async def compute(request: Request, source: Source, tier: Tier, tell: Tell) -> Rows:
-    """Rows as of a moment after this call began, offered to ``tier`` with the stamps that were read before them."""
+async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watch: Watch | None = None) -> Rows:
+    """Rows as of a moment after this call began, offered to ``tier`` with the stamps that were read before them.
+
+    ``watch``: the tracked call that this read is part of, which hears of it.
+    """
     epoch = tier.epoch
     plan = await source.plan(request)
     for again in (True, False):
@@ -112,6 +122,8 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell) -> R
                 if seen.schema is not None and seen.schema == plan.schema:
                     rows = await reading.rows(request)
                     tell("miss")
+                    if watch is not None:
+                        watch.saw(plan.scopes, seen)
                     _keep(request, plan, seen, rows, tier, epoch, tell)
                     return rows
             finally:
@@ -119,10 +131,19 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell) -> R
         if again:
             plan = await source.renew(request)
     tell("uncached")
+    if watch is not None:
+        watch.refuse(unprovable(request.sql))
     return await source.rows(request)
 
 
-async def read_within(request: Request, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell) -> Rows:
+def unprovable(sql: str) -> str:
+    """Why a tracked call that made this read is not kept."""
+    return f"the result of {' '.join(sql.split())[:80]} cannot be proved (see explain)"
+
+
+async def read_within(
+    request: Request, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell, watch: Watch | None = None
+) -> Rows:
     """Rows as of the snapshot ``reading``, which may be old.
 
     An entry is never marked here: the clock may have moved on since the snapshot (hole 25). What is computed is kept only where
@@ -133,6 +154,8 @@ async def read_within(request: Request, reading: Reading, now: Callable[[], Mark
         seen = await reading.seen(entry.scopes)
         if valid_by_clock(entry, seen.mark) or valid_by_stamps(entry, seen):
             tell("revalidated")
+            if watch is not None:
+                watch.saw(entry.scopes, Seen(entry.schema, entry.stamps, seen.mark))
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)
@@ -140,8 +163,12 @@ async def read_within(request: Request, reading: Reading, now: Callable[[], Mark
     rows = await reading.rows(request)
     if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
         tell("uncached")
+        if watch is not None:
+            watch.refuse(unprovable(request.sql))
         return rows
     tell("miss")
+    if watch is not None:
+        watch.saw(plan.scopes, seen)
     if seen.mark is not None and seen.mark == now():
         _keep(request, plan, seen, rows, tier, epoch, tell)
     return rows

@@ -24,7 +24,7 @@ import apsw
 
 from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES, Catalogue, Relation
-from ..coherence.scopes import table_scope
+from ..coherence.scopes import BLOCK, table_scope
 from ..errors import OpenError
 
 #: The format of everything below. A file with a higher one was written by a later version of Coeval.
@@ -269,5 +269,5 @@ def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
 
 
 def _unstamped(connection: apsw.Connection, numbers: dict[str, int]) -> set[int]:
-    present = {scope for (scope,) in _all(connection, "SELECT id FROM main._coeval_stamps")}
+    present = {scope for (scope,) in _all(connection, f"SELECT id FROM main._coeval_stamps WHERE id >= {BLOCK}")}
     return {table_scope(number) for number in numbers.values()} - present

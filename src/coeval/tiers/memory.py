@@ -66,6 +66,14 @@ class MemoryTier:
             if self._entries.get(entry.key) is entry:
                 self._forget(entry)
 
+    def forget(self, key: Key) -> None:
+        """Forget what is kept under ``key``; results under way are not kept, whatever their key."""
+        with self._lock:
+            self.epoch += 1
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._forget(entry)
+
     def clear(self) -> None:
         """Forget every entry; results under way are not kept."""
         with self._lock:

@@ -1,0 +1,87 @@
+"""Which tracked call the caller is in: a context variable, carried into the threads that such a call starts.
+
+Tasks, and `asyncio.to_thread`, copy the context by themselves. `threading.Thread` and `ThreadPoolExecutor` do not, so their ``start`` and
+``submit`` are wrapped, once, when the first function is tracked; outside a tracked call they do what they did. OpenTelemetry carries
+its context in the same way. Threads of our own never belong to a call.
+
+Ring: shell.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, partial, wraps
+from typing import Any
+
+from .coherence.proof import Watch, Witness
+from .errors import TrackedWriteError
+
+#: The innermost tracked call of this context.
+witness: ContextVar[Witness | None] = ContextVar("coeval_witness", default=None)
+
+#: How the names of our own threads begin.
+OURS = "coeval-"
+
+
+def watched() -> Witness | None:
+    """The tracked call that this one is made from, if it still runs."""
+    found = witness.get()
+    return None if found is None or found.closed else found
+
+
+def watch_for(engine: object) -> Watch | None:
+    """What a read of ``engine`` that is made here has to be told to; None outside of tracked calls."""
+    found = witness.get()
+    return None if found is None or found.closed else Watch(found, engine)
+
+
+def refuse_writes(what: str) -> None:
+    """Raise TrackedWriteError inside a tracked call: its next answer may come from the cache, without the write."""
+    if witness.get() is not None and watched() is not None:
+        raise TrackedWriteError(
+            f"{what} was called inside a function decorated with @db.cached",
+            hint="A cached call does not run again; write outside of it.",
+        )
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """What is done in here is no part of the tracked call around it."""
+    token = witness.set(None)
+    try:
+        yield
+    finally:
+        witness.reset(token)
+
+
+@cache
+def carry_into_threads() -> None:
+    """Wrap ``Thread.start`` and ``ThreadPoolExecutor.submit``, once."""
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+
+    @wraps(start)
+    def start_within(self: threading.Thread) -> None:
+        found = watched()
+        if found is not None and not self.name.startswith(OURS):
+            self.run = partial(_within, found, self.run)  # type: ignore[method-assign]
+        start(self)
+
+    @wraps(submit)
+    def submit_within(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        found = watched()
+        return submit(self, fn if found is None else partial(_within, found, fn), *args, **kwargs)
+
+    threading.Thread.start = start_within  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = submit_within  # type: ignore[method-assign, assignment]
+
+
+def _within(found: Witness, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    token = witness.set(found)
+    try:
+        return work(*args, **kwargs)
+    finally:
+        witness.reset(token)
