@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -100,6 +101,30 @@ def tag_names(tags: str | Iterable[str]) -> tuple[str, ...]:
         if not isinstance(one, str) or not one:
             raise ParameterError(f"A tag is a text, not {one!r}", hint='tags=["orders"]')
     return names
+
+
+def decorated(db: Database, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
+    """What `Database.cached` gives: the function with its answers kept, or a decorator where there is none yet."""
+    named = checked(**options)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if isinstance(function, staticmethod | classmethod):
+            raise ConfigError(
+                f"@cached stands above @{type(function).__name__}", hint=f"Write @{type(function).__name__} first."
+            )
+        if not callable(function):
+            raise ConfigError(f"@cached takes a function, not {function!r}", hint="Options are given by name.")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigError(
+                f"{function.__qualname__} is a generator, whose results can be read once", hint="Return a list."
+            )
+        if inspect.iscoroutinefunction(function):
+            from .aio.cached import CachedCoroutine
+
+            return CachedCoroutine(function, db.aio, named)
+        return CachedFunction(function, db, named)
+
+    return decorate if function is None else decorate(function)
 
 
 class Tracked:

@@ -240,12 +240,9 @@ class Database(Reads, DirectWrites, Upkeep):
         ``stale_while_revalidate``: for so many seconds since it was last known to be valid an old value is given while a new one is
         computed beside; 0: never. ``negative``: False: None is not kept; or exceptions that are kept and raised again.
         """
-        from .cached import CachedFunction, checked
+        from .cached import decorated
 
-        named = checked(**options)
-        if function is None:
-            return lambda function: CachedFunction(function, self, named)
-        return CachedFunction(function, self, named)
+        return decorated(self, function, options)
 
     # -- in bulk and in pieces ----------------------------------------------------------------------------------------
 

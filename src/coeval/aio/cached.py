@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
@@ -18,10 +19,11 @@ from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.private import given
 from ..cache.tracked import Raised, Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Named, Tracked
+from ..cached import BoundMethod, CacheInfo, Face, Named, Tracked, checked
 from ..coherence.proof import Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Seen
+from ..errors import ConfigError
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import current, joined
@@ -37,12 +39,28 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def decorated(db: AsyncDatabase, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
+    """What `AsyncDatabase.cached` gives."""
+    named = checked(**options)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigError(
+                f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
+                hint="Use `async def`, or the blocking database's @db.cached.",
+            )
+        return CachedCoroutine(function, db, named)
+
+    return decorate if function is None else decorate(function)
+
+
 class CachedCoroutine(Generic[P, R]):
     """What `cached` makes of a coroutine function: it is awaited as before."""
 
     def __init__(self, function: Callable[P, Awaitable[R]], db: AsyncDatabase, named: Named) -> None:
         functools.update_wrapper(self, function)
-        self._is_coroutine_marker = _MARKER  # for asyncio.iscoroutinefunction and inspect's
+        if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+            inspect.markcoroutinefunction(self)
         self._tracked = Tracked(function, named)
         self._db = db
         carry_into_threads()
@@ -97,8 +115,6 @@ class CachedCoroutine(Generic[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
 
-
-_MARKER = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 #: Recomputations beside their callers; a loop alone would let go of them.
 _beside: set[asyncio.Task[None]] = set()

@@ -175,6 +175,12 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
         unit = joined(self._engine) if self._engine is not None else None
         return AsyncSnapshot(self._opened) if unit is None else JoinedReads(lane_of(unit))
 
+    def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep what a coroutine function returns, as `Database.cached`; also before the database is open, at module level."""
+        from .cached import decorated
+
+        return decorated(self, function, options)
+
     # -- in bulk and in pieces ------------------------------------------------------------------------------------------
 
     async def load(

@@ -155,7 +155,7 @@ async def renew(call: Shell) -> None:
         if boarding[0].before is not None:
             call.flights.land(boarding[0], Landed(False))
         else:
-            await _lead(call, boarding[0], ())
+            await _lead(call, boarding[0], (), look=True)
 
 
 async def peek(call: Shell) -> Any:
@@ -164,13 +164,14 @@ async def peek(call: Shell) -> Any:
     return () if entry is None or isinstance(entry.rows, Raised) else (_use(call, entry),)
 
 
-async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...]) -> Any:
+async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: bool = False) -> Any:
+    """Compute for all who board. ``look``: unless there is a valid entry by now, as there may be behind another flight."""
     try:
         before = flight.before
         if before is not None:
             await _wait(call, before, mine)
         call.flights.depart(flight)  # before anything is looked at: who comes from now on may know more than what is seen
-        if before is not None:
+        if before is not None or look:
             entry = await _valid(call, serve_stale=False)
             if entry is not None:
                 found = Outcome(entry.rows, Proof(entry.schema, entry.scopes, entry.stamps, entry.mark), entry.expires)
