@@ -262,8 +262,6 @@ def _keep(
     except Unkeepable as error:
         return _unkept(call, value, str(error))
     expires = min(witness.expires, began + options.ttl)
-    if flight is not None:
-        call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     if call.alone and (proof.mark is None or proof.mark != call.now()):
         return value
     entry = KeptCall(
@@ -278,6 +276,8 @@ def _keep(
     entry.expires, entry.proved = expires, began
     if not call.tier.put(entry, epoch):
         call.counts.unkept += 1
+    if flight is not None:  # after it was kept, so that nobody finds neither
+        call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     return value
 
 
