@@ -96,10 +96,12 @@ class Flights:
     def land(self, flight: Flight, landed: Landed) -> None:
         """It has ended. Twice does no harm."""
         with self._lock:
-            flight.departed = True
-            flight.before = None
+            before, flight.before, flight.departed = flight.before, None, True
             if self._last.get(flight.key) is flight:
-                del self._last[flight.key]
+                if before is not None and not before.future.done():  # it was given up before it departed
+                    self._last[flight.key] = before
+                else:
+                    del self._last[flight.key]
         if not flight.future.done():
             flight.future.set_result(landed)
 
