@@ -36,6 +36,9 @@ DEFAULTS = {
     "foreign_keys": True,
     "convert": True,
     "on_connect": None,
+    "version": "",
+    "audit": 0.0,
+    "auto_track": False,
     "allow_network_filesystem": False,
 }
 

@@ -11,134 +11,20 @@ Ring: policy. The environment is an argument; no file is looked at.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, TypedDict, cast
 
+from coeval import kinds
 from coeval.errors import ConfigError
 from coeval.url import locate
 
 __all__ = ["Arguments", "Settings", "conflicts", "documented", "resolve", "variable"]
 
-KNOWN_LATER = ("redis", "rediss", "redis+sentinel", "redis+cluster", "unix", "valkey", "memcached", "sqlite")
-"""Schemes of cache URLs that are part of the design and not of this version."""
-
-LONGEST_TIMEOUT = 2_147_483
-"""SQLite keeps a busy time-out in a C int of milliseconds."""
-
-Reader = Callable[[object, bool], object]
-"""Checks and normalises one value; the flag is true where the value is text from a URL or the environment."""
-
-
-class _UnfitError(Exception):
-    """A value does not fit: what it must be, and a cure where the usual one (an example) would not help."""
-
-    def __init__(self, problem: str, cure: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.cure = cure
-
-
-# ── One reader for each kind of value ────────────────────────────────────────────────────────────────────────────────
-
-
-def _choice(*allowed: str) -> Reader:
-    def read(value: object, _written: bool) -> str:
-        if isinstance(value, str) and value in allowed:
-            return value
-        raise _UnfitError(f"must be {' or '.join(repr(one) for one in allowed)}")
-
-    return read
-
-
-def _seconds(value: object, written: bool) -> float:
-    problem = f"must be a number of seconds above 0 and at most {LONGEST_TIMEOUT}"
-    if isinstance(value, bool) or not (isinstance(value, int | float) or (written and isinstance(value, str))):
-        raise _UnfitError(problem)
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):
-        raise _UnfitError(problem) from None
-    if math.isnan(seconds) or not 0 < seconds <= LONGEST_TIMEOUT:
-        raise _UnfitError(problem)
-    return seconds
-
-
-_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-_SIZE = re.compile(r"\s*([0-9]{1,18})\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
-
-
-def _size(least: int) -> Reader:
-    problem = f"must be a number of bytes, {least} or more; as text it may have a unit (KiB, MiB, GiB, KB, MB, GB)"
-
-    def read(value: object, _written: bool) -> int:
-        if isinstance(value, str) and (found := _SIZE.fullmatch(value)) and found[2].lower() in _UNITS:
-            value = int(found[1]) * _UNITS[found[2].lower()]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
-            raise _UnfitError(problem)
-        return value
-
-    return read
-
-
-def _page(value: object, written: bool) -> int:
-    problem = "must be a power of two from 512 to 65536"
-    try:
-        size = cast("int", _size(512)(value, written))
-    except _UnfitError:
-        raise _UnfitError(problem) from None
-    if size > 65536 or size & (size - 1):
-        raise _UnfitError(problem)
-    return size
-
-
-def _count(least: int, most: int) -> Reader:
-    def read(value: object, written: bool) -> int:
-        if written and isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value, re.ASCII):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _UnfitError(f"must be a whole number from {least} to {most}")
-        return value
-
-    return read
-
-
-_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-
-
-def _flag(value: object, written: bool) -> bool:
-    if isinstance(value, bool):
-        return value
-    if written and isinstance(value, str) and value.strip().lower() in _TRUTH:
-        return _TRUTH[value.strip().lower()]
-    raise _UnfitError("must be true or false (also 1/0, yes/no, on/off)" if written else "must be True or False")
-
-
-def _cache(value: object, _written: bool) -> str | None:
-    if value is None or (isinstance(value, str) and value.lower() == "none"):
-        return None
-    if value == "memory":
-        return "memory"
-    cure = 'Use cache="memory" (the default), or cache=None to turn the cache off.'
-    if isinstance(value, str) and (found := re.match(r"([a-z][a-z0-9+.-]*):", value, re.IGNORECASE)):
-        if found[1].lower() in KNOWN_LATER:
-            raise _UnfitError(f"names a {found[1].lower()} cache; this version has the memory cache only", cure)
-        raise _UnfitError(f"has the unknown scheme {found[1]!r}", cure)
-    raise _UnfitError("must be 'memory' or None", cure)
-
-
-def _callable(value: object, _written: bool) -> Callable[[Any], object] | None:
-    if value is None or callable(value):
-        return value
-    raise _UnfitError("must be a function of one argument, the new connection, or None")
-
-
 # ── The settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _setting(read: Reader, example: str, about: str) -> dict[str, object]:
+def _setting(read: kinds.Reader, example: str, about: str) -> dict[str, object]:
     return {"read": read, "example": example, "about": about}
 
 
@@ -152,7 +38,7 @@ class Settings:
     cache: str | None = field(
         default="memory",
         metadata=_setting(
-            _cache,
+            kinds.cache,
             '"memory"',
             'Where results are kept: "memory", in this process; or None, nowhere (in a URL or variable, "none").',
         ),
@@ -160,7 +46,7 @@ class Settings:
     durability: Literal["full", "normal"] = field(
         default="full",
         metadata=_setting(
-            _choice("full", "normal"),
+            kinds.choice("full", "normal"),
             '"full"',
             'What a returned write has survived: "full", power loss (one fsync a commit or batch); "normal", a killed '
             "process, while power loss may take the commits since the last checkpoint and leaves the file consistent.",
@@ -169,13 +55,15 @@ class Settings:
     timeout: float = field(
         default=5.0,
         metadata=_setting(
-            _seconds, "5.0", "Seconds that a call waits for its turn to write, or for a free reader, before it raises."
+            kinds.seconds,
+            "5.0",
+            "Seconds that a call waits for its turn to write, or for a free reader, before it raises.",
         ),
     )
     memory_limit: int = field(
         default=64 * 2**20,
         metadata=_setting(
-            _size(0),
+            kinds.size(0),
             '"64MiB"',
             "Bytes that the memory cache may hold. 0 keeps nothing. Beyond the limit the least valuable results leave.",
         ),
@@ -183,7 +71,7 @@ class Settings:
     coherence: Literal["stamps", "clock"] = field(
         default="stamps",
         metadata=_setting(
-            _choice("stamps", "clock"),
+            kinds.choice("stamps", "clock"),
             '"stamps"',
             'How a kept result is proved current: "stamps", a random number per table that triggers in the file '
             'replace, so that a commit costs only the results it touched; "clock", any commit costs all of them, and '
@@ -193,7 +81,7 @@ class Settings:
     commit_clock: Literal["auto", "header", "data_version"] = field(
         default="auto",
         metadata=_setting(
-            _choice("auto", "header", "data_version"),
+            kinds.choice("auto", "header", "data_version"),
             '"auto"',
             'How a commit of any process is noticed: "header", the WAL-index header in shared memory; "data_version", '
             'the PRAGMA, slower by some microseconds a read; "auto", the first where it can be had, else the second.',
@@ -202,13 +90,13 @@ class Settings:
     readers: int = field(
         default=32,
         metadata=_setting(
-            _count(1, 1000), "32", "Most reading connections open at a time. They are made when first needed."
+            kinds.count(1, 1000), "32", "Most reading connections open at a time. They are made when first needed."
         ),
     )
     page_size: int = field(
         default=4096,
         metadata=_setting(
-            _page,
+            kinds.page,
             "4096",
             "Bytes of one page of a new file: a power of two from 512 to 65536. A file that exists keeps the size it "
             "has. Larger pages write more per update.",
@@ -217,7 +105,7 @@ class Settings:
     cache_size: int = field(
         default=8 * 2**20,
         metadata=_setting(
-            _size(2**16),
+            kinds.size(2**16),
             '"8MiB"',
             "Most bytes of pages that SQLite keeps for each connection, in use as pages are read. At least 64 KiB.",
         ),
@@ -225,7 +113,7 @@ class Settings:
     mmap_size: int = field(
         default=0,
         metadata=_setting(
-            _size(0),
+            kinds.size(0),
             '"256MiB"',
             "Bytes of the file that SQLite may map into memory. 0, the default, turns an I/O error into an exception "
             "where a mapping turns it into SIGBUS.",
@@ -234,7 +122,7 @@ class Settings:
     checkpoint: Literal["auto", "litestream"] = field(
         default="auto",
         metadata=_setting(
-            _choice("auto", "litestream"),
+            kinds.choice("auto", "litestream"),
             '"auto"',
             'Who moves the write-ahead log into the file: "auto", Coeval, in the background, so that it stays under 1,000 '
             'pages; "litestream", Litestream, which holds a snapshot and does it itself, and would have to copy the whole '
@@ -244,19 +132,19 @@ class Settings:
     wal_limit: int = field(
         default=64 * 2**20,
         metadata=_setting(
-            _size(2**20),
+            kinds.size(2**20),
             '"64MiB"',
             "Bytes of write-ahead log past which snapshots and iterators of this process that are older than a second are "
             "ended, so that it can shrink, and those of other processes reported. At least 1 MiB.",
         ),
     )
     foreign_keys: bool = field(
-        default=True, metadata=_setting(_flag, "True", "Whether FOREIGN KEY constraints are enforced.")
+        default=True, metadata=_setting(kinds.flag, "True", "Whether FOREIGN KEY constraints are enforced.")
     )
     convert: bool = field(
         default=True,
         metadata=_setting(
-            _flag,
+            kinds.flag,
             "True",
             "Whether a column's declared type turns its values into datetime, date, Decimal, UUID and the like.",
         ),
@@ -264,13 +152,39 @@ class Settings:
     on_connect: Callable[[Any], object] | None = field(
         default=None,
         metadata=_setting(
-            _callable, "None", "Called with every new connection, after it was tuned. As an argument only."
+            kinds.function, "None", "Called with every new connection, after it was tuned. As an argument only."
+        ),
+    )
+    version: str = field(
+        default="",
+        metadata=_setting(
+            kinds.text,
+            '"2026-11-22"',
+            "The version of the deployed program, a part of the keys of all cached functions: under another one, nothing that "
+            "older code has computed is found.",
+        ),
+    )
+    audit: float = field(
+        default=0.0,
+        metadata=_setting(
+            kinds.share,
+            "0.001",
+            "The share of hits, from 0 to 1, that are computed again in the background, in the snapshot that they were valid in, "
+            "and compared. A difference is reported, and must never occur.",
+        ),
+    )
+    auto_track: bool = field(
+        default=False,
+        metadata=_setting(
+            kinds.flag,
+            "False",
+            "Whether columns are tracked as by `Database.track`, on their own, where statistics show that it pays.",
         ),
     )
     allow_network_filesystem: bool = field(
         default=False,
         metadata=_setting(
-            _flag,
+            kinds.flag,
             "False",
             "Whether to open a file that lies on a network file system, where locks or shared memory may not work and "
             "the file can be damaged.",
@@ -303,6 +217,9 @@ class Arguments(TypedDict, total=False):
     foreign_keys: bool
     convert: bool
     on_connect: Callable[[Any], object] | None
+    version: str
+    audit: float
+    auto_track: bool
     allow_network_filesystem: bool
 
 
@@ -359,8 +276,8 @@ def _checked(setting: Field[Any], value: object, source: str) -> object:
             hint="Pass it as an argument: coeval.open(path, on_connect=function).",
         )
     try:
-        return cast("Reader", setting.metadata["read"])(value, written)
-    except _UnfitError as unfit:
+        return cast("kinds.Reader", setting.metadata["read"])(value, written)
+    except kinds.Unfit as unfit:
         where = f"the environment variable {variable(name)}" if source == "environment" else f"the {source}"
         raise ConfigError(
             f"{name}={_shown(name, value)}, from {where}, {unfit.problem}",
