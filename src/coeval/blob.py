@@ -21,6 +21,7 @@ from .sqlite.failures import translate
 from .sqlite.target import find, restamp
 from .transaction import Transaction
 from .unit import joined
+from .witnessing import refuse_proof
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -237,6 +238,7 @@ class Blob(io.RawIOBase):
         self._usable()
         if self._connection.ended is not None:
             raise self._connection.ending()
+        refuse_proof("a value in pieces (blob)")
         return self._raw
 
     def _tried(self, work: Callable[[], T]) -> T:

@@ -30,7 +30,7 @@ from .streams import RowStream, each
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .upkeep import Upkeep
-from .witnessing import watch_for, witness
+from .witnessing import refuse_proof, watch_for, witness
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -170,6 +170,7 @@ class Database(Reads, DirectWrites, Upkeep):
         made: list[weakref.ref[RowStream[Row]]] = []  # weak, so that an abandoned iterator frees its reader at once
 
         def rows() -> Generator[Row, None, None]:
+            refuse_proof("rows of an iterator that was made before")
             store, connection = engine.using(lambda store: (store, store.readers.hold()))
             stream = made[0]()
             if stream is not None:
@@ -284,6 +285,7 @@ class Database(Reads, DirectWrites, Upkeep):
     def explain(self, sql: str, *params: Any) -> Explanation:
         """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
+        refuse_proof("the plan of a statement (explain)")
         return self._using().using(lambda store: explain(store, sql, parameters))
 
     def create_function(

@@ -22,7 +22,7 @@ from ..coherence.validity import valid_by_stamps, worth_keeping
 from .entry import Entry
 from .flights import Flight, Flights, Landed
 from .key import Key
-from .private import Unkeepable, given, kept, size
+from .private import Private, Unkeepable, given, kept, size
 from .size import ENTRY
 
 log = logging.getLogger("coeval")
@@ -68,8 +68,9 @@ class Outcome:
 class KeptCall(Entry):
     """The entry of a call. ``rows`` is its value, or what makes it."""
 
-    __slots__ = ("expires", "proved")
+    __slots__ = ("expires", "proved", "shared")
 
+    shared: bool  #: the value is given as it is, as long as the clock vouches for it
     expires: float  #: time.monotonic() at which it ends; inf: never
     proved: float  #: when it was last known to be valid
 
@@ -92,11 +93,14 @@ class Shell(Protocol):
     key: Key
     outer: Witness | None
     options: Options
-    scopes: tuple[Scope, ...]  #: of its tags
+    scopes: tuple[Scope, ...]  #: of its tags, and of the function
     counts: Counts
     flights: Flights
     tier: Any
-    engine: object
+    @property
+    def engine(self) -> object:
+        """What the reads of the call are told of as."""
+
     name: str
     alone: bool  #: nobody's flight is joined: inside a snapshot
     loop: object  #: the event loop that the caller is a task of
@@ -149,13 +153,16 @@ async def refresh(call: Shell) -> Any:
 
 
 async def renew(call: Shell) -> None:
-    """Compute and keep, unless somebody is at it."""
+    """Compute and keep, unless somebody is at it. What the function raises is logged: its caller has its answer."""
     boarding = call.flights.board(call.key, (), call.loop)
     if boarding is not None and boarding[1]:
         if boarding[0].before is not None:
             call.flights.land(boarding[0], Landed(False))
-        else:
+            return
+        try:
             await _lead(call, boarding[0], (), look=True)
+        except Exception:
+            log.exception("%s could not be computed again; its old value is given as long as that is allowed", call.name)
 
 
 async def peek(call: Shell) -> Any:
@@ -274,6 +281,7 @@ def _keep(
         size=ENTRY + size(call.key) + size(what),
     )
     entry.expires, entry.proved = expires, began
+    entry.shared = expires == inf and not options.stale and type(what) not in (Raised, Private)
     if not call.tier.put(entry, epoch):
         call.counts.unkept += 1
     if flight is not None:  # after it was kept, so that nobody finds neither

@@ -25,6 +25,11 @@ def tag_scope(tag: str) -> Scope:
     return 1 + int.from_bytes(blake2b(tag.encode(errors="surrogatepass"), digest_size=8).digest(), "big") % TAGS
 
 
+def function_scope(name: str) -> Scope:
+    """The scope of all calls of the function ``name``: of its own, or a tag's."""
+    return tag_scope(f"function {name}")
+
+
 def table_scope(number: int) -> Scope:
     """The scope of the whole of table ``number`` (1, 2, 3, ... in ``_coeval_tables``)."""
     if number < 1:
