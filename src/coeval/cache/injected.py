@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 #: Classes whose objects, and those of their subclasses, are no part of a key.
 _INJECTED = frozenset(
@@ -50,7 +50,8 @@ def declared_injected(function: Callable[..., Any], annotation: Any, types: tupl
     if isinstance(annotation, str):
         names = getattr(inspect.unwrap(function), "__globals__", {})
         try:
-            annotation = eval(annotation, names)  # noqa: S307 - as typing.get_type_hints does, and for one parameter alone
+            alone = SimpleNamespace(__annotations__={"it": annotation})
+            annotation = get_type_hints(alone, names, include_extras=True)["it"]
         except Exception:
             return False
     kinds = [one for one in _alternatives(annotation) if one is not NoneType]

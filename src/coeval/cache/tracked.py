@@ -10,7 +10,6 @@ Ring: flow.
 from __future__ import annotations
 
 import copy
-import logging
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
@@ -24,8 +23,6 @@ from .flights import Flight, Flights, Landed
 from .key import Key
 from .private import Private, Unkeepable, given, kept, size
 from .size import ENTRY
-
-log = logging.getLogger("coeval")
 
 #: Seconds that a caller waits for another's computation of the same, before it makes its own.
 PATIENCE = 5.0
@@ -101,7 +98,6 @@ class Shell(Protocol):
     def engine(self) -> object:
         """What the reads of the call are told of as."""
 
-    name: str
     alone: bool  #: nobody's flight is joined: inside a snapshot
     loop: object  #: the event loop that the caller is a task of
 
@@ -122,6 +118,12 @@ class Shell(Protocol):
 
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
+
+    def unkept(self, why: str) -> None:
+        """Say why the value is not kept."""
+
+    def failed(self, error: Exception) -> None:
+        """Say that computing beside the caller failed."""
 
 
 async def answer(call: Shell) -> Any:
@@ -161,8 +163,8 @@ async def renew(call: Shell) -> None:
             return
         try:
             await _lead(call, boarding[0], (), look=True)
-        except Exception:
-            log.exception("%s could not be computed again; its old value is given as long as that is allowed", call.name)
+        except Exception as error:
+            call.failed(error)
 
 
 async def peek(call: Shell) -> Any:
@@ -297,7 +299,7 @@ def _unkept(call: Shell, value: Any, why: str) -> Any:
     call.counts.unkept += 1
     if why not in call.counts.said and len(call.counts.said) < 100:
         call.counts.said.add(why)
-        log.warning("%s is not cached: %s", call.name, why)
+        call.unkept(why)
     return value
 
 

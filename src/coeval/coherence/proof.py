@@ -3,12 +3,12 @@
 Each read is told here with the stamps of the snapshot that its rows are of. Kept is, for each scope, the stamp of the earliest read:
 whatever was written after that makes the whole invalid. The commit clock's value is kept as long as all reads were under the same.
 
-Ring: policy. The lock orders threads that the call has started; nothing is waited for in it.
+Ring: flow. The lock orders threads that the call has started; nothing is waited for in it.
 """
 
 from __future__ import annotations
 
-import threading
+from threading import Lock
 from typing import Any, NamedTuple
 
 from .scopes import Scope
@@ -39,7 +39,7 @@ class Witness:
         self.expires = float("inf")  #: the earliest end of what was used of limited life, as time.monotonic()
         self.flights: tuple[Any, ...] = ()  #: that this call and those around it lead
         self.reasons: dict[str, None] = {}  #: why nothing is proved
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._closed = False
         self._schema: Stamp = None
         self._stamps: dict[Scope, Stamp] = {}
