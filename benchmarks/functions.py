@@ -94,7 +94,11 @@ class Bench:
 
         names = {"remembered": remembered, "one": one, "two": two, "none": none, "default": default,
                  "changeable": changeable, "items": Items(), "db": db, "sql": SQL}  # fmt: skip
-        for what, given in (("an int", "one(500)"), ("an int and a str", "two(500, 'text')"), ("no argument", "none()")):
+        for what, given in (
+            ("an int", "one(500)"),
+            ("an int and a str", "two(500, 'text')"),
+            ("no argument", "none()"),
+        ):
             self.sides[f"hit: {what}"] = loop(given, names, HITS)
             plain = f"remembered{given[given.index('(') :]}"
             self.sides[f"functools.lru_cache hit: {what}"] = loop(plain, names, HITS)

@@ -9,7 +9,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from .blocking import run, seen_now
 from .cache.arguments import Arguments
-from .cache.identity import identity_of, name_of
 from .cache.canonical import NotCanonical, canonical
 from .cache.flights import Flight, Landed
+from .cache.identity import identity_of, name_of
 from .cache.key import Key
+from .cache.options import Named, checked
 from .cache.private import given
-from .cache.tracked import Counts, KeptCall, Options, Raised, Shell, answer, peek, refresh, renew
+from .cache.tracked import Counts, KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
 from .coherence.scopes import TAGS, Scope, function_scope, tag_scope
 from .coherence.stamps import Mark, Seen
-from .errors import ConfigError, KeyArgumentError, ParameterError, StoreError
+from .errors import ConfigError, KeyArgumentError, StoreError
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
 from .transaction import IN_TRANSACTION, Transaction
@@ -44,9 +45,6 @@ R = TypeVar("R")
 
 log = logging.getLogger("coeval")
 
-Negative = bool | type[Exception] | tuple[type[Exception], ...]
-Vary = Callable[[], Any] | ContextVar[Any]
-
 
 class CacheInfo(NamedTuple):
     """What became of the calls of one function in this process."""
@@ -56,58 +54,6 @@ class CacheInfo(NamedTuple):
     joined: int  #: shared another's computation
     stale: int  #: answered with an old value, as `stale_while_revalidate` allows
     unkept: int  #: computed, and not kept: the log says why
-
-
-class Named(NamedTuple):
-    """What the decorator was told, checked."""
-
-    options: Options
-    key: Callable[..., Any] | None
-    vary: tuple[Vary, ...]
-    version: str
-    leave_out: tuple[str | type, ...]
-
-
-def checked(
-    *,
-    ttl: float | None = None,
-    tags: str | Iterable[str] = (),
-    stale_while_revalidate: float = 0,
-    key: Callable[..., Any] | None = None,
-    vary: Vary | Iterable[Vary] = (),
-    negative: Negative = True,
-    version: str = "",
-    leave_out: Collection[str | type] = (),
-) -> Named:
-    """The parameters of the decorator; raises ConfigError for what they cannot be."""
-    if ttl is not None and not (type(ttl) in (int, float) and ttl > 0):
-        raise ConfigError(f"ttl is a number of seconds above 0, not {ttl!r}", hint="Leave it out for no limit.")
-    if type(stale_while_revalidate) not in (int, float) or not 0 <= stale_while_revalidate < inf:
-        raise ConfigError(
-            f"stale_while_revalidate is a number of seconds, not {stale_while_revalidate!r}",
-            hint="0, the default, serves nothing old.",
-        )
-    errors = negative if isinstance(negative, tuple) else () if isinstance(negative, bool) else (negative,)
-    if not all(isinstance(one, type) and issubclass(one, Exception) for one in errors):
-        raise ConfigError(
-            f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError"
-        )
-    varies = (vary,) if callable(vary) or isinstance(vary, ContextVar) else tuple(vary)
-    if key is not None and not callable(key):
-        raise ConfigError(f"key is a function of the arguments, not {key!r}", hint="key=lambda user: user.id")
-    options = Options(
-        inf if ttl is None else float(ttl), tag_names(tags), float(stale_while_revalidate), negative is not False, errors
-    )
-    return Named(options, key, varies, version, tuple(leave_out))
-
-
-def tag_names(tags: str | Iterable[str]) -> tuple[str, ...]:
-    """Tags as given, one or several; raises ParameterError for what is no text."""
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
-    for one in names:
-        if not isinstance(one, str) or not one:
-            raise ParameterError(f"A tag is a text, not {one!r}", hint='tags=["orders"]')
-    return names
 
 
 def decorated(db: Database, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
@@ -206,7 +152,9 @@ class CachedFunction(Generic[P, R]):
         self._tracked = Tracked(function, named, db.settings)
         # A class of its own, so that a call finds all that a hit needs in its closure: half the time of a hit.
         kind = type(self)
-        self.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(self._in_place()), "__doc__": kind.__doc__})
+        self.__class__ = type(
+            kind.__name__, (kind,), {"__call__": staticmethod(self._in_place()), "__doc__": kind.__doc__}
+        )
         carry_into_threads()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -216,21 +164,22 @@ class CachedFunction(Generic[P, R]):
         """`__call__`, with the hit path in place."""
         db, engine, tracked, counts = self._db, self._db._engine, self._tracked, self._tracked.counts
         identity, plain, key_of, stale = tracked.identity, tracked.plain, tracked.key, tracked.options.stale
-        unit, call, otherwise = current.get, witness.get, self._answer
+        unit, call, otherwise, nothing = current.get, witness.get, self._answer, (identity,)
 
         def cached(*args: Any, **kwargs: Any) -> Any:
             key = None
             if unit() is None and call() is None:
                 try:
                     entry: Any = None
-                    if len(args) == plain and not kwargs:
-                        match args:
-                            case (value,):
-                                entry = db._find((identity, value, type(value)))
-                            case ():
-                                entry = db._find((identity,))
-                            case _:
-                                entry = db._find((identity, args, tuple(map(type, args))))
+                    if kwargs or len(args) != plain:
+                        pass
+                    elif plain == 1:
+                        (value,) = args
+                        entry = db._find((identity, value, type(value)))
+                    elif args:
+                        entry = db._find((identity, args, tuple(map(type, args))))
+                    else:
+                        entry = db._find(nothing)
                     if entry is None:
                         key = key_of(args, kwargs)
                         entry = db._find(key)

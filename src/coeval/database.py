@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .aio import AsyncDatabase
-    from .cached import CachedFunction, Negative, Vary
+    from .cache.options import Negative, Vary
+    from .cached import CachedFunction
     from .config import Arguments, Settings
     from .sqlite.store import Store
 

@@ -125,7 +125,7 @@ class DirectWrites(Writes):
         Durable on return outside a transaction. What is being computed meanwhile is not kept with the old stamps. Two tags in four
         thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
         """
-        from .cached import tag_names
+        from .cache.options import tag_names
         from .coherence.scopes import tag_scope
 
         self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))

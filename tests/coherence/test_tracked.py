@@ -282,7 +282,22 @@ def test_keys(db, counted):
     ):
         call()
     assert {"echo": 1} == counted.runs
-    different: list[Any] = [True, 1.0, "1", b"1", None, Decimal(1), (1,), [1], {1}, {"a": 1}, Point(1), Point(1, 1), 0.0, -0.0]
+    different: list[Any] = [
+        True,
+        1.0,
+        "1",
+        b"1",
+        None,
+        Decimal(1),
+        (1,),
+        [1],
+        {1},
+        {"a": 1},
+        Point(1),
+        Point(1, 1),
+        0.0,
+        -0.0,
+    ]
     for value in different:
         echo(value)
         echo(value)

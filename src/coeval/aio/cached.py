@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from ..blocking import run, seen_now
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
+from ..cache.options import Named, checked
 from ..cache.private import given
 from ..cache.tracked import Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Named, Tracked, at_hand, checked, stamped
+from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, stamped
 from ..coherence.proof import Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Seen
@@ -101,9 +102,7 @@ class CachedCoroutine(Generic[P, R]):
                 pass
         return await self._answer(key, args, kwargs, answer)  # type: ignore[no-any-return]
 
-    async def _answer(
-        self, key: Key | None, args: Any, kwargs: Any, flow: Callable[[Shell], Awaitable[Any]]
-    ) -> Any:
+    async def _answer(self, key: Key | None, args: Any, kwargs: Any, flow: Callable[[Shell], Awaitable[Any]]) -> Any:
         engine = await self._db._opened()
         if engine.settings.cache is None and flow is answer:
             return await self._tracked.function(*args, **kwargs)

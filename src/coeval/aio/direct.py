@@ -166,7 +166,7 @@ class AsyncDirectWrites(AsyncWrites):
 
     async def invalidate(self, *tags: str) -> None:
         """Make every kept value that has one of ``tags`` invalid, as `Database.invalidate`."""
-        from ..cached import tag_names
+        from ..cache.options import tag_names
         from ..coherence.scopes import tag_scope
 
         await self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))

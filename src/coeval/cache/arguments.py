@@ -76,7 +76,7 @@ class Arguments:
         names = {one for one in leave_out if isinstance(one, str)}
         if names - parameters.keys():
             raise KeyArgumentError(
-                f"{self._function} has no parameter {sorted(names - parameters.keys())[0]!r} to leave out",
+                f"{self._function} has no parameter {min(names - parameters.keys())!r} to leave out",
                 hint=f"It has {', '.join(parameters) or 'none'}.",
             )
         self._types = tuple(one for one in leave_out if isinstance(one, type))
@@ -114,7 +114,9 @@ class Arguments:
         order = self._order
         if order is None or len(args) > self._places:
             return None
-        values = [value for value, one in zip(args, order, strict=False) if not one.left_out] if self._names else [*args]
+        values = (
+            [value for value, one in zip(args, order, strict=False) if not one.left_out] if self._names else [*args]
+        )
         used = 0
         for one in order[len(args) :]:
             value = one.default

@@ -11,7 +11,7 @@ Ring: policy.
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import fractions
 import inspect
@@ -31,9 +31,9 @@ _BY_TEXT = (
     complex,
     uuid.UUID,
     PurePath,
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
+    dt.date,
+    dt.time,
+    dt.timedelta,
     ipaddress.IPv4Address,
     ipaddress.IPv6Address,
     ipaddress.IPv4Network,
@@ -64,9 +64,9 @@ def canonical(value: Any, deep: int = DEEPEST) -> tuple[Any, Any]:
         raise NotCanonical("lies too deep, or in itself")
     if isinstance(value, enum.Enum):
         return (kind,), value.name if value.name is not None else canonical(value.value, deep - 1)
-    if isinstance(value, datetime.tzinfo):
+    if isinstance(value, dt.tzinfo):
         return (kind,), _text(value)
-    if isinstance(value, datetime.datetime | datetime.time) and value.tzinfo is not None:
+    if isinstance(value, dt.datetime | dt.time) and value.tzinfo is not None:
         return (kind, "in a zone"), (repr(value.replace(tzinfo=None)), canonical(value.tzinfo, deep - 1))
     if isinstance(value, _BY_TEXT):
         return (kind,), _text(value)

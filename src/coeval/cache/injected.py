@@ -36,7 +36,7 @@ _INJECTED = frozenset(
 
 
 @lru_cache(1024)
-def injected(kind: type) -> bool:
+def injected(kind: Any) -> bool:
     """Whether objects of ``kind`` are injected."""
     return any(f"{one.__module__}.{one.__qualname__}" in _INJECTED for one in kind.__mro__)
 

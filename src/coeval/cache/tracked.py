@@ -1,8 +1,9 @@
 """The path of a tracked call: a kept value proved valid, or one computation whose reads are witnessed (laws 1, 2, 3 and 9).
 
-In this order: an entry under the commit clock's present value (`Tracked.at_hand`, in plain code); one that its stamps prove; a flight that
-may be joined; computing. What the function reads tells the call's `Witness`, which proves the value in the end. Inside a snapshot the
-entry must be valid there, nobody's flight is joined, and only what is still the present is kept. Inside a transaction the function simply runs.
+In this order: an entry under the commit clock's present value (in place in the faces, because it is the hit path); one that its stamps
+prove; a flight that may be joined; computing. What the function reads tells the call's `Witness`, which proves the value in the end.
+Inside a snapshot the entry must be valid there, nobody's flight is joined, and only what is still the present is kept. Inside a
+transaction the function simply runs.
 
 Ring: flow.
 """
@@ -21,22 +22,12 @@ from ..coherence.validity import valid_by_stamps, worth_keeping
 from .entry import Entry
 from .flights import Flight, Flights, Landed
 from .key import Key
+from .options import Options
 from .private import Private, Unkeepable, given, kept, size
 from .size import ENTRY
 
 #: Seconds that a caller waits for another's computation of the same, before it makes its own.
 PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the decorator was told; see `Database.cached`."""
-
-    ttl: float = inf
-    tags: tuple[str, ...] = ()
-    stale: float = 0.0
-    nothing: bool = True  #: None is kept
-    errors: tuple[type[Exception], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +56,7 @@ class Outcome:
 class KeptCall(Entry):
     """The entry of a call. ``rows`` is its value, or what makes it."""
 
+    rows: Any
     __slots__ = ("expires", "proved", "shared")
 
     shared: bool  #: the value is given as it is, as long as the clock vouches for it
@@ -94,6 +86,7 @@ class Shell(Protocol):
     counts: Counts
     flights: Flights
     tier: Any
+
     @property
     def engine(self) -> object:
         """What the reads of the call are told of as."""
@@ -179,7 +172,9 @@ async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: 
         before = flight.before
         if before is not None:
             await _wait(call, before, mine)
-        call.flights.depart(flight)  # before anything is looked at: who comes from now on may know more than what is seen
+        call.flights.depart(
+            flight
+        )  # before anything is looked at: who comes from now on may know more than what is seen
         if before is not None or look:
             entry = await _valid(call, serve_stale=False)
             if entry is not None:
@@ -331,4 +326,3 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     if proof is not None and (witness.reads or call.options.tags or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)
-
