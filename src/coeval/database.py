@@ -228,15 +228,16 @@ class Database(Reads, DirectWrites, Upkeep):
         """Keep what a function returns, as long as nothing that it has read through this database has changed.
 
         Everything that it reads is noted, in functions that it calls, cached ones too, and in threads and tasks that it starts. A call
-        gets the kept value, or computes one: of callers who want the same at the same time one computes. None is ever older than what the
-        function would have read. Immutable results are shared; of others every caller gets a copy of its own. A function that writes
+        gets the kept value, or computes one: of callers who want the same at the same time one computes. None is ever older than what
+        the function would have read. Immutable results are shared; of others every caller gets a copy of its own. A function that writes
         raises TrackedWriteError. What cannot be proved (it read nothing, or what Coeval knows nothing of) is computed each time, and
         the log says so once. Inside a transaction the function runs each time; inside a snapshot all is of that moment.
 
-        The key is the function's module and name, ``version``, and its arguments, in whatever way they are given. Arguments of types that
-        say how and not what (databases, requests, sessions) are left out, as are those named in ``leave_out``, by name or type. ``key`` makes
-        the key from the arguments instead; ``vary`` are context variables, or functions without arguments, whose values are part of it.
-        Raises KeyArgumentError for an argument that cannot be part of a key.
+        The key is the function's module and name, the setting `version`, ``version``, and its arguments, in whatever way they are given.
+        Arguments of types that say how and not what (databases, requests, sessions) are left out, as are those named in ``leave_out``,
+        by name or type. ``key`` makes the key from the arguments instead; ``vary`` are context variables, or functions without
+        arguments, whose values are part of it. Raises KeyArgumentError for an argument that cannot be part of a key. A function that is
+        made anew each time, and uses variables of the one around it, is another function each time: decorate it once.
 
         ``ttl``: seconds after which a value is computed again in any case. ``tags``: `invalidate` makes values that have them invalid.
         ``stale_while_revalidate``: for so many seconds since it was last known to be valid an old value is given while a new one is

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..blocking import run, seen_now
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
-from ..cache.options import Named, checked
+from ..cache.options import Named, Negative, Vary, checked
 from ..cache.private import given
 from ..cache.tracked import Shell, answer, peek, refresh, renew
 from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, stamped
@@ -42,21 +42,6 @@ R = TypeVar("R")
 HITS = 1023
 
 
-def decorated(db: AsyncDatabase, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
-    """What `AsyncDatabase.cached` gives."""
-    named = checked(**options)
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        if not inspect.iscoroutinefunction(function):
-            raise ConfigError(
-                f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
-                hint="Use `async def`, or the blocking database's @db.cached.",
-            )
-        return CachedCoroutine(function, db, named)
-
-    return decorate if function is None else decorate(function)
-
-
 class CachedCoroutine(Generic[P, R]):
     """What `cached` makes of a coroutine function: it is awaited as before."""
 
@@ -77,14 +62,13 @@ class CachedCoroutine(Generic[P, R]):
         if engine is not None and current.get() is None and witness.get() is None:
             try:
                 entry: Any = None
-                if len(args) == self._plain and not kwargs:
-                    match args:
-                        case (value,):
-                            entry = self._db._find((self._identity, value, type(value)))
-                        case ():
-                            entry = self._db._find((self._identity,))
-                        case _:
-                            entry = self._db._find((self._identity, args, tuple(map(type, args))))
+                if kwargs or len(args) != self._plain:
+                    pass
+                elif self._plain == 1:
+                    value = args[0]
+                    entry = self._db._find((self._identity, value, type(value)))
+                elif args:
+                    entry = self._db._find((self._identity, args, tuple(map(type, args))))
                 if entry is None:
                     key = self._tracked.key(args, kwargs)
                     entry = self._db._find(key)
@@ -139,6 +123,40 @@ class CachedCoroutine(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
+
+
+class AsyncCaching:
+    """The decorator, of an asyncio face."""
+
+    @overload
+    def cached(self, function: Callable[P, Awaitable[R]], /) -> CachedCoroutine[P, R]: ...
+    @overload
+    def cached(
+        self,
+        /,
+        *,
+        ttl: float | None = None,
+        tags: str | Iterable[str] = (),
+        stale_while_revalidate: float = 0,
+        key: Callable[..., Any] | None = None,
+        vary: Vary | Iterable[Vary] = (),
+        negative: Negative = True,
+        version: str = "",
+        leave_out: Collection[str | type] = (),
+    ) -> Callable[[Callable[P, Awaitable[R]]], CachedCoroutine[P, R]]: ...
+    def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep what a coroutine function returns, as `Database.cached`; also before the database is open, at module level."""
+        named = checked(**options)
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            if not inspect.iscoroutinefunction(function):
+                raise ConfigError(
+                    f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
+                    hint="Use `async def`, or the blocking database's @db.cached.",
+                )
+            return CachedCoroutine(function, self, named)  # type: ignore[arg-type]
+
+        return decorate if function is None else decorate(function)
 
 
 #: Recomputations beside their callers; a loop alone would let go of them.

@@ -63,7 +63,7 @@ def canonical(value: Any, deep: int = DEEPEST) -> tuple[Any, Any]:
     if deep == 0:
         raise NotCanonical("lies too deep, or in itself")
     if isinstance(value, enum.Enum):
-        return (kind,), value.name if value.name is not None else canonical(value.value, deep - 1)
+        return (kind,), (value.name, canonical(value.value, deep - 1) if isinstance(value, enum.Flag) else None)
     if isinstance(value, dt.tzinfo):
         return (kind,), _text(value)
     if isinstance(value, dt.datetime | dt.time) and value.tzinfo is not None:

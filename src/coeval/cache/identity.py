@@ -38,7 +38,7 @@ def name_of(function: Callable[..., Any]) -> str:
     while not hasattr(function, "__qualname__") and hasattr(function, "func"):
         function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{getattr(named, '__module__', 'builtins')}.{named.__qualname__}"
 
 
 def identity_of(function: Callable[..., Any], told: tuple[Hashable, ...]) -> Identity:

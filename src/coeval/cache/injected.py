@@ -35,9 +35,13 @@ _INJECTED = frozenset(
 )
 
 
-@lru_cache(1024)
 def injected(kind: Any) -> bool:
     """Whether objects of ``kind`` are injected."""
+    return _injected(kind)
+
+
+@lru_cache(1024)
+def _injected(kind: type) -> bool:
     return any(f"{one.__module__}.{one.__qualname__}" in _INJECTED for one in kind.__mro__)
 
 

@@ -262,7 +262,7 @@ def _keep(
     if not worth_keeping(Seen(*_seen(proof)), proof.scopes):
         return _unkept(call, value, "nothing could prove it valid again")
     try:
-        what = value if isinstance(value, Raised) else kept(value)
+        what: Any = value if isinstance(value, Raised) else kept(value)
     except Unkeepable as error:
         return _unkept(call, value, str(error))
     expires = min(witness.expires, began + options.ttl)
