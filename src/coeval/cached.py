@@ -135,6 +135,13 @@ def at_hand(entry: KeptCall, stale: float) -> bool:
     return alive and not stale and type(entry.rows) is not Raised
 
 
+def forget(engine: Engine, tracked: Tracked, key: Key) -> None:
+    """Forget what is kept under ``key``. Where no stamp says so to the calls around it, they are forgotten with all others."""
+    if tracked.own is not None and not engine.stampable:
+        engine.tier.clear()
+    engine.tier.forget(key)
+
+
 def stamped(engine: Engine) -> None:
     """See to it that tags have stamps, if that can be done: without them nothing that has one is kept."""
     try:
@@ -231,7 +238,7 @@ class CachedFunction(Generic[P, R]):
         refuse_writes(f"{tracked.name}.invalidate")
         if tracked.own is not None and engine.stampable:
             self._db._restamp(f"{tracked.name}.invalidate", (tracked.own,))
-        engine.tier.forget(key)
+        forget(engine, tracked, key)
 
     def cache_info(self) -> CacheInfo:
         """What became of the calls so far, in this process."""

@@ -19,7 +19,7 @@ from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, checked
 from ..cache.private import given
 from ..cache.tracked import Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, stamped
+from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget, stamped
 from ..coherence.proof import Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Seen
@@ -115,7 +115,7 @@ class CachedCoroutine(Generic[P, R]):
         engine = await self._db._opened()
         if tracked.own is not None and engine.stampable:
             await self._db._restamp(f"{tracked.name}.invalidate", (tracked.own,))
-        engine.tier.forget(key)
+        forget(engine, tracked, key)
 
     def cache_info(self) -> CacheInfo:
         """What became of the calls so far, in this process."""
