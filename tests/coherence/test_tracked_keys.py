@@ -217,8 +217,8 @@ def test_functions_of_one_name(db):
 
     closures = [make(plus) for plus in (10, 20)]
     lambdas = [db.cached(lambda n: (db.scalar(one), n)), db.cached(lambda n: (n, db.scalar(one)))]  # noqa: E731
-    left_out = db.cached(leave_out=["plus"])
-    defaults = [left_out(lambda n, plus=plus: db.scalar(one) + n + plus) for plus in (10, 20)]
+    left_out = db.cached(leave_out=["db", "plus"])
+    defaults = [left_out(lambda n, db=db, plus=plus: db.scalar("SELECT v FROM t") + n + plus) for plus in (10, 20)]
     spaces: list[dict[str, Any]] = [{"db": db, "plus": plus, "__name__": "loaded"} for plus in (10, 20)]
     for space in spaces:
         exec("def function(n): return db.scalar('SELECT v FROM t') + n + plus", space)
@@ -240,6 +240,23 @@ def test_functions_of_one_name(db):
             assert (1, 1, 2) == way(1, 2)
     assert (1, 2, 1) == ways[3](2, 1)
     assert (1, 2, 1) == ways[0](2, 1)
+
+
+def test_what_looks_like_what_a_key_holds(db):
+    """A value that is what stands for another in its key finds that other's answer under no key."""
+    db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    answers = db.cached(lambda value: (db.scalar("SELECT v FROM t"), repr(value)))
+    both = db.cached(lambda value, more: (db.scalar("SELECT v FROM t"), repr(value), more))
+    for value in ((1, 2), [1, 2], {1: 2}, Pair(1, 2), {1}, Decimal(1), Point(1), Colour.RED, Word("1"), 0.0, NOON, two):
+        answers(value)
+        both(value, 1)
+        contents = key_of(lambda value: value, value)[1]
+        looks = [contents]
+        if isinstance(contents, tuple):
+            looks += [list(contents), *([Pair(*contents)] if len(contents) == 2 else [])]
+        for look in looks:
+            assert (1, repr(look)) == answers(look)
+            assert (1, repr(look), 1) == both(look, 1)
 
 
 def test_a_function_that_is_made_anew_is_the_same_one():

@@ -11,6 +11,8 @@ import pytest
 
 import coeval
 from coeval import dbapi, errors
+from coeval.coherence.proof import Witness
+from coeval.coherence.stamps import Seen
 
 SUM = "SELECT sum(v) FROM t"
 
@@ -235,6 +237,25 @@ def test_what_is_read_after_the_call_that_began_it(db):
     assert [6, 6] == [outer(), outer()]
 
 
+def test_a_read_that_ends_after_the_call_is_the_outer_ones():
+    """It began inside; what it brings is told to the innermost call that still runs."""
+    outer = Witness("engine")
+    inner = Witness("engine", outer)
+    for one in (outer, inner):
+        one.begin((), Seen(1, (), b"mark"))
+    assert inner.close() is not None
+    inner.saw("engine", (7,), Seen(1, (8,), b"later"))
+    inner.expire(5.0)
+    proof = outer.close()
+    assert proof is not None
+    assert ((7,), (8,), None, 5.0) == (proof.scopes, proof.stamps, proof.mark, outer.expires)
+    outermost = Witness("engine")
+    late = Witness("engine", outermost)
+    late.close()
+    late.refuse("no proof")
+    assert ["no proof"] == list(outermost.reasons)
+
+
 def by_cursor(db, sql="INSERT INTO u VALUES (1)"):
     """Through the sqlite3-shaped module."""
     connection = dbapi.connect(db.path, isolation_level=None)
@@ -326,6 +347,21 @@ def test_writes_raise(db, way):
         db.scalar("SELECT count(*) FROM u"), db.scalar("SELECT data FROM b"), db.scalar(schema)
     ]  # fmt: skip
     db.execute("INSERT INTO u VALUES (1)")
+
+
+def test_what_was_opened_for_writing_before(db):
+    """A blob, on either face, and a transaction."""
+    connection = dbapi.connect(db.path)
+    theirs = connection.blobopen("b", "data", 1)
+    with pytest.raises(errors.TrackedWriteError):
+        db.cached(lambda: theirs.write(b"2"))()
+    theirs.close()
+    connection.close()
+    with db.blob("b", "data", 1, writable=True) as ours, pytest.raises(errors.TrackedWriteError):
+        db.cached(lambda: ours.write(b"2"))()
+    with db.transaction() as tx, pytest.raises(errors.TrackedWriteError):
+        db.cached(lambda: tx.execute("INSERT INTO u VALUES (1)"))()
+    assert [0, b"\x01"] == [db.scalar("SELECT count(*) FROM u"), db.scalar("SELECT data FROM b")]
 
 
 def test_restore_raises_before_anything_is_replaced(db, tmp_path):
