@@ -24,7 +24,7 @@ from coeval.cache.arguments import Arguments
 from coeval.cache.identity import Identity, identity_of
 
 if TYPE_CHECKING:
-    from nowhere import Session  # noqa: F401 - type: ignore
+    from nowhere import Session
 
 
 ANY = Identity("any")
@@ -93,9 +93,9 @@ DIFFERENT = [
     float("nan"), "nan", "0.0", (), [], {}, set(), frozenset(), (1,), [1], {1}, frozenset({1}), ((1,),), ([1],), (True,), (1.0,), (0.0,), (-0.0,),
     ((int, 1),), ((int, 1), (int, 2)), (1, 2), [1, 2], (2, 1), Pair(1, 2), Two(1, 2), Pair((int, 1), (int, 2)), {"a": 1}, {"a": True}, {"a": "1"},
     {1: "a"}, collections.OrderedDict(a=1), types.MappingProxyType({"a": 1}), Point(1), Point(True), Point([1]), Place(1), Colour.RED, Shade.RED,
-    Flag(0), Flag.A, Flag(8), Flag(16), Word("1"), NOON, NOON.replace(fold=1), NOON.replace(tzinfo=dt.timezone.utc),
+    Flag(0), Flag.A, Flag(8), Flag(16), Word("1"), NOON, NOON.replace(fold=1), NOON.replace(tzinfo=dt.UTC),
     NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))), NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")), NOON.date(), NOON.time(),
-    NOON.time().replace(tzinfo=dt.timezone.utc), dt.timedelta(1), UUID(int=1), PurePosixPath("1"), range(1), int, bool, str, echo, two,
+    NOON.time().replace(tzinfo=dt.UTC), dt.timedelta(1), UUID(int=1), PurePosixPath("1"), range(1), int, bool, str, echo, two,
     "RED", ("RED", None), tuple(range(1000)), tuple(range(1001)),
 ]  # fmt: skip
 
@@ -122,7 +122,10 @@ def test_no_two_values_share_a_key():
         [(({"x": 1, "y": [2]},), {}), (({"y": [2], "x": 1},), {})],
         [((float("nan"),), {}), ((float("nan"), 2), {})],
         [((Word("1"),), {}), ((Word("1"),), {"b": 2})],
-        [((NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")),), {}), ((NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")),), {})],
+        [
+            ((NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")),), {}),
+            ((NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")),), {}),
+        ],
         [((-0.0,), {}), ((), {"a": -0.0})],
     ],
 )
@@ -141,7 +144,14 @@ def test_places_and_names():
     assert key_of(strict, 1, b=2) == key_of(strict, 1, b=2) != key_of(strict, 2, b=1)
     assert key_of(echo, 1, 2, 3) != key_of(echo, 1, 3, 2)
     assert key_of(echo, 1, x=1, y=2) == key_of(echo, 1, y=2, x=1) != key_of(echo, 1, x=2, y=1)
-    for args, kwargs in (((), {}), ((1, 2), {}), ((1,), {}), ((), {"a": 1, "b": 2}), ((1,), {"b": 2, "c": 3}), ((1,), {"a": 1, "b": 2})):
+    for args, kwargs in (
+        ((), {}),
+        ((1, 2), {}),
+        ((1,), {}),
+        ((), {"a": 1, "b": 2}),
+        ((1,), {"b": 2, "c": 3}),
+        ((1,), {"a": 1, "b": 2}),
+    ):
         with pytest.raises(TypeError):
             strict(*args, **kwargs)
         with pytest.raises(TypeError) as caught:
@@ -155,7 +165,17 @@ def test_what_is_refused_is_named():
     deep.append(deep)
     marked = Marked("1")
     marked.more = 2  # type: ignore[attr-defined]
-    for value in (Thing(), [Thing()], {"a": Thing()}, Point(Thing()), deep, marked, NOON.replace(tzinfo=Nameless()), iter([]), object()):
+    for value in (
+        Thing(),
+        [Thing()],
+        {"a": Thing()},
+        Point(Thing()),
+        deep,
+        marked,
+        NOON.replace(tzinfo=Nameless()),
+        iter([]),
+        object(),
+    ):
         with pytest.raises(errors.KeyArgumentError, match=r"'b' of .*two") as caught:
             key_of(two, 1, value)
         assert "leave_out=('b',)" in caught.value.hint
@@ -170,7 +190,7 @@ def test_what_is_refused_is_named():
 def test_what_is_injected_is_left_out(db):
     """By its own class and by what is declared; another class of the same name is not."""
 
-    class Session:  # noqa: F811 - data of the same name
+    class Session:
         """Not SQLAlchemy's."""
 
     def plain(a, b):
@@ -216,7 +236,7 @@ def test_functions_of_one_name(db):
         return function
 
     closures = [make(plus) for plus in (10, 20)]
-    lambdas = [db.cached(lambda n: (db.scalar(one), n)), db.cached(lambda n: (n, db.scalar(one)))]  # noqa: E731
+    lambdas = [db.cached(lambda n: (db.scalar(one), n)), db.cached(lambda n: (n, db.scalar(one)))]
     left_out = db.cached(leave_out=["db", "plus"])
     defaults = [left_out(lambda n, db=db, plus=plus: db.scalar("SELECT v FROM t") + n + plus) for plus in (10, 20)]
     spaces: list[dict[str, Any]] = [{"db": db, "plus": plus, "__name__": "loaded"} for plus in (10, 20)]
@@ -234,7 +254,12 @@ def test_functions_of_one_name(db):
     def plain(a, b):
         return db.scalar(one), a, b
 
-    ways = [db.cached(plain), db.cached(key=lambda a, b: a)(plain), db.cached(leave_out=["a"])(plain), db.cached(leave_out=["b"])(plain)]
+    ways = [
+        db.cached(plain),
+        db.cached(key=lambda a, b: a)(plain),
+        db.cached(leave_out=["a"])(plain),
+        db.cached(leave_out=["b"])(plain),
+    ]
     for _ in range(2):
         for way in ways:
             assert (1, 1, 2) == way(1, 2)

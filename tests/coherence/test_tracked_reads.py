@@ -163,7 +163,11 @@ def test_what_is_not_noted_is_not_kept(db, way):
 def test_a_cursor_a_stream_and_a_blob_of_before(db):
     """They give their rows inside, so the call is not kept."""
     connection = dbapi.connect(db.path)
-    cursors, streams, runs = [connection.execute("SELECT v FROM t") for _ in range(2)], [db.iterate("SELECT v FROM t")], []
+    cursors, streams, runs = (
+        [connection.execute("SELECT v FROM t") for _ in range(2)],
+        [db.iterate("SELECT v FROM t")],
+        [],
+    )
 
     @db.cached
     def total():
