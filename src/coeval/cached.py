@@ -153,6 +153,10 @@ def stamped(engine: Engine) -> None:
 class CachedFunction(Generic[P, R]):
     """What `Database.cached` makes of a function: it is called as before."""
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
     def __init__(self, function: Callable[P, R], db: Database, named: Named) -> None:
         functools.update_wrapper(self, function)
         self._db = db

@@ -24,7 +24,7 @@ from coeval.cache.arguments import Arguments
 from coeval.cache.identity import Identity, identity_of
 
 if TYPE_CHECKING:
-    from nowhere import Session
+    from sqlalchemy.orm import Session
 
 
 ANY = Identity("any")
@@ -46,7 +46,7 @@ class Word(str):
     __slots__ = ()
 
 
-class Marked(str):
+class Marked(str):  # noqa: SLOT000 - that is the point
     """Has more than its text."""
 
 
@@ -69,6 +69,15 @@ class Nameless(dt.tzinfo):
 
     __repr__ = object.__repr__
 
+    def utcoffset(self, _: dt.datetime | None, /) -> dt.timedelta | None:
+        return None
+
+    def tzname(self, _: dt.datetime | None, /) -> str | None:
+        return None
+
+    def dst(self, _: dt.datetime | None, /) -> dt.timedelta | None:
+        return None
+
 
 class Thing:
     """Has no equality of its own."""
@@ -87,16 +96,18 @@ def two(a, b=2):
     """Two parameters."""
 
 
-NOON = dt.datetime(2026, 11, 22, 12, 0)
+NOON = dt.datetime(2026, 11, 22, 12, 0)  # noqa: DTZ001 - one without a zone
 DIFFERENT = [
-    1, True, 1.0, "1", b"1", bytearray(b"1"), memoryview(b"1"), None, Decimal(1), Decimal("1.0"), Fraction(1), complex(1), 0, False, 0.0, -0.0,
-    float("nan"), "nan", "0.0", (), [], {}, set(), frozenset(), (1,), [1], {1}, frozenset({1}), ((1,),), ([1],), (True,), (1.0,), (0.0,), (-0.0,),
-    ((int, 1),), ((int, 1), (int, 2)), (1, 2), [1, 2], (2, 1), Pair(1, 2), Two(1, 2), Pair((int, 1), (int, 2)), {"a": 1}, {"a": True}, {"a": "1"},
-    {1: "a"}, collections.OrderedDict(a=1), types.MappingProxyType({"a": 1}), Point(1), Point(True), Point([1]), Place(1), Colour.RED, Shade.RED,
-    Flag(0), Flag.A, Flag(8), Flag(16), Word("1"), NOON, NOON.replace(fold=1), NOON.replace(tzinfo=dt.UTC),
-    NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))), NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")), NOON.date(), NOON.time(),
-    NOON.time().replace(tzinfo=dt.UTC), dt.timedelta(1), UUID(int=1), PurePosixPath("1"), range(1), int, bool, str, echo, two,
-    "RED", ("RED", None), tuple(range(1000)), tuple(range(1001)),
+    1, True, 1.0, "1", b"1", bytearray(b"1"), memoryview(b"1"), None, Decimal(1), Decimal("1.0"), Fraction(1),
+    complex(1), 0, False, 0.0, -0.0, float("nan"), "nan", "0.0", (), [], {}, set(), frozenset(), (1,), [1], {1},
+    frozenset({1}), ((1,),), ([1],), (True,), (1.0,), (0.0,), (-0.0,), ((int, 1),), ((int, 1), (int, 2)), (1, 2),
+    [1, 2], (2, 1), Pair(1, 2), Two(1, 2), Pair((int, 1), (int, 2)), {"a": 1}, {"a": True}, {"a": "1"}, {1: "a"},
+    collections.OrderedDict(a=1), types.MappingProxyType({"a": 1}), Point(1), Point(True), Point([1]), Place(1),
+    Colour.RED, Shade.RED, Flag(0), Flag.A, Flag(8), Flag(16), Word("1"), NOON, NOON.replace(fold=1),
+    NOON.replace(tzinfo=dt.UTC), NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))),
+    NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")), NOON.date(), NOON.time(), NOON.time().replace(tzinfo=dt.UTC),
+    dt.timedelta(1), UUID(int=1), PurePosixPath("1"), range(1), int, bool, str, echo, two, "RED", ("RED", None),
+    tuple(range(1000)), tuple(range(1001)),
 ]  # fmt: skip
 
 
@@ -241,7 +252,7 @@ def test_functions_of_one_name(db):
     defaults = [left_out(lambda n, db=db, plus=plus: db.scalar("SELECT v FROM t") + n + plus) for plus in (10, 20)]
     spaces: list[dict[str, Any]] = [{"db": db, "plus": plus, "__name__": "loaded"} for plus in (10, 20)]
     for space in spaces:
-        exec("def function(n): return db.scalar('SELECT v FROM t') + n + plus", space)
+        exec("def function(n): return db.scalar('SELECT v FROM t') + n + plus", space)  # noqa: S102 - as loading a module again does
     loaded = [db.cached(space["function"]) for space in spaces]
     partials = [db.cached(functools.partial(lambda plus, n: db.scalar(one) + n + plus, plus)) for plus in (10, 20)]
     for group, expected in (
@@ -256,7 +267,7 @@ def test_functions_of_one_name(db):
 
     ways = [
         db.cached(plain),
-        db.cached(key=lambda a, b: a)(plain),
+        db.cached(key=lambda *given: given[0])(plain),
         db.cached(leave_out=["a"])(plain),
         db.cached(leave_out=["b"])(plain),
     ]

@@ -45,6 +45,10 @@ HITS = 1023
 class CachedCoroutine(Generic[P, R]):
     """What `cached` makes of a coroutine function: it is awaited as before."""
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
     def __init__(self, function: Callable[P, Awaitable[R]], db: AsyncDatabase, named: Named) -> None:
         functools.update_wrapper(self, function)
         if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
