@@ -25,11 +25,12 @@ LONGEST = 399
 # Values in, values out.
 PURE = frozenset(
     """__future__ abc array base64 binascii bisect collections collections.abc copy dataclasses datetime decimal difflib
-    enum fractions functools hashlib heapq hmac inspect itertools keyword math numbers operator re reprlib string struct
-    sys.getsizeof sys.intern sys.maxsize textwrap types typing unicodedata urllib.parse uuid zlib""".split()
+    enum fractions functools hashlib heapq hmac inspect ipaddress itertools keyword math numbers operator pathlib.PurePath re
+    reprlib string struct sys.getsizeof sys.intern sys.maxsize textwrap types typing unicodedata urllib.parse uuid weakref
+    zlib""".split()
 )
-# What an operation over a Protocol needs besides: the currency between threads and loops, and its own context.
-FLOWING = PURE | frozenset("concurrent.futures contextlib contextvars".split())
+# What an operation over a Protocol needs besides: the currency between threads and loops, its own context, and a lock to decide under.
+FLOWING = PURE | frozenset("concurrent.futures contextlib contextvars threading.Lock".split())
 # Pure ones among the packages: values to bytes and back.
 PURE_PACKAGES = frozenset({"msgspec"})
 CORE_PACKAGES = PURE_PACKAGES | {"apsw"}

@@ -30,6 +30,22 @@ def test_the_quick_start_runs():
     assert "hits=1," in lines[-1]
 
 
+def test_the_functions_run():
+    """Each is computed when what it reads has changed, and not before."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / "functions.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    first, second, third, fourth = done.stdout.splitlines()
+    assert first == "{'open': 2} {'open': 2} {'EU': {'open': 2}, 'US': {'paid': 1}}"
+    assert second == "{'open': 1, 'paid': 1} {'EU': {'open': 1, 'paid': 1}, 'US': {'paid': 1}}"
+    assert third == "EUR in en EUR in en CacheInfo(hits=1, misses=1, joined=0, stale=0, unkept=0)"
+    assert fourth == "None CacheInfo(hits=3, misses=4, joined=0, stale=0, unkept=0)"
+
+
 def test_the_fastapi_example_answers(tmp_path, monkeypatch):
     """A note that was added is in the next list."""
     testclient = pytest.importorskip("fastapi.testclient", reason="the fastapi extra is not installed")

@@ -22,8 +22,8 @@ from .sqlite.place import Turn
 from .sqlite.routing import check_write
 from .sqlite.statement import Kind
 from .streams import RowStream
-from .transaction import Transaction
-from .witnessing import refuse_writes
+from .transaction import IN_TRANSACTION, Transaction
+from .witnessing import refuse_proof, refuse_writes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -98,6 +98,7 @@ class Attempt(Transaction):
         if self._connection is not None or reading is None:
             return super()._read(sql, params, limit)
         self._check_mine()
+        refuse_proof(IN_TRANSACTION)
         engine = self._engine
         return run(read_within(request(sql, params, limit), reading, self._store.mark, engine.tier, engine.events.tell))
 
@@ -106,6 +107,7 @@ class Attempt(Transaction):
         if self._connection is not None or reading is None:
             return super()._stream(sql, params)
         self._check_mine()
+        refuse_proof(IN_TRANSACTION)
         wanted = request(sql, params)
         run(reading.plan(wanted))
         self._engine.events.tell("uncached")

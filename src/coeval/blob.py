@@ -21,6 +21,7 @@ from .sqlite.failures import translate
 from .sqlite.target import find, restamp
 from .transaction import Transaction
 from .unit import joined
+from .witnessing import refuse_proof, refuse_writes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -117,6 +118,7 @@ class Blob(io.RawIOBase):
         raw = self._open()
         if not self._writable:
             raise io.UnsupportedOperation(f"The {self._what} is open for reading: db.blob(..., writable=True)")
+        refuse_writes(f"write() on the {self._what}")
         view = memoryview(data).cast("B")
         if raw.tell() + len(view) > raw.length():
             raise ParameterError(
@@ -237,6 +239,7 @@ class Blob(io.RawIOBase):
         self._usable()
         if self._connection.ended is not None:
             raise self._connection.ending()
+        refuse_proof("a value in pieces (blob)")
         return self._raw
 
     def _tried(self, work: Callable[[], T]) -> T:

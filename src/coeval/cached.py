@@ -7,38 +7,43 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from .blocking import run, seen_now
 from .cache.arguments import Arguments
+from .cache.canonical import NotCanonical, canonical
 from .cache.flights import Flight, Landed
+from .cache.identity import identity_of, name_of
 from .cache.key import Key
+from .cache.options import Named, checked
 from .cache.private import given
-from .cache.tracked import Counts, Options, Raised, Shell, answer, peek, refresh, renew
+from .cache.tracked import Counts, KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
-from .coherence.scopes import TAGS, Scope, tag_scope
+from .coherence.scopes import TAGS, Scope, function_scope, tag_scope
 from .coherence.stamps import Mark, Seen
-from .errors import ConfigError, ParameterError
+from .errors import ConfigError, KeyArgumentError, StoreError
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
-from .transaction import Transaction
+from .transaction import IN_TRANSACTION, Transaction
 from .unit import current, joined
-from .witnessing import carry_into_threads, watched, witness
+from .witnessing import carry_into_threads, refuse_writes, watched, witness
 
 if TYPE_CHECKING:
+    from .config import Settings
     from .database import Database
     from .engine import Engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Negative = bool | type[Exception] | tuple[type[Exception], ...]
-Vary = Callable[[], Any] | ContextVar[Any]
+log = logging.getLogger("coeval")
 
 
 class CacheInfo(NamedTuple):
@@ -49,58 +54,6 @@ class CacheInfo(NamedTuple):
     joined: int  #: shared another's computation
     stale: int  #: answered with an old value, as `stale_while_revalidate` allows
     unkept: int  #: computed, and not kept: the log says why
-
-
-class Named(NamedTuple):
-    """What the decorator was told, checked."""
-
-    options: Options
-    key: Callable[..., Any] | None
-    vary: tuple[Vary, ...]
-    version: str
-    leave_out: tuple[str | type, ...]
-
-
-def checked(
-    *,
-    ttl: float | None = None,
-    tags: str | Iterable[str] = (),
-    stale_while_revalidate: float = 0,
-    key: Callable[..., Any] | None = None,
-    vary: Vary | Iterable[Vary] = (),
-    negative: Negative = True,
-    version: str = "",
-    leave_out: Collection[str | type] = (),
-) -> Named:
-    """The parameters of the decorator; raises ConfigError for what they cannot be."""
-    if ttl is not None and not (type(ttl) in (int, float) and ttl > 0):
-        raise ConfigError(f"ttl is a number of seconds above 0, not {ttl!r}", hint="Leave it out for no limit.")
-    if type(stale_while_revalidate) not in (int, float) or not 0 <= stale_while_revalidate < inf:
-        raise ConfigError(
-            f"stale_while_revalidate is a number of seconds, not {stale_while_revalidate!r}",
-            hint="0, the default, serves nothing old.",
-        )
-    errors = negative if isinstance(negative, tuple) else () if isinstance(negative, bool) else (negative,)
-    if not all(isinstance(one, type) and issubclass(one, Exception) for one in errors):
-        raise ConfigError(
-            f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError"
-        )
-    varies = (vary,) if callable(vary) or isinstance(vary, ContextVar) else tuple(vary)
-    if key is not None and not callable(key):
-        raise ConfigError(f"key is a function of the arguments, not {key!r}", hint="key=lambda user: user.id")
-    options = Options(
-        inf if ttl is None else float(ttl), tag_names(tags), float(stale_while_revalidate), negative is not False, errors
-    )
-    return Named(options, key, varies, version, tuple(leave_out))
-
-
-def tag_names(tags: str | Iterable[str]) -> tuple[str, ...]:
-    """Tags as given, one or several; raises ParameterError for what is no text."""
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
-    for one in names:
-        if not isinstance(one, str) or not one:
-            raise ParameterError(f"A tag is a text, not {one!r}", hint='tags=["orders"]')
-    return names
 
 
 def decorated(db: Database, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
@@ -130,28 +83,33 @@ def decorated(db: Database, function: Callable[..., Any] | None, options: dict[s
 class Tracked:
     """A function with its options and the keys of its calls, whatever the face."""
 
-    def __init__(self, function: Callable[..., Any], named: Named) -> None:
+    def __init__(self, function: Callable[..., Any], named: Named, settings: Settings) -> None:
         """Raises KeyArgumentError."""
         self.function = function
         self.options = named.options
-        self.scopes: tuple[Scope, ...] = tuple(sorted({tag_scope(tag) for tag in named.options.tags}))
+        self.name = name_of(function)
+        self.tags: tuple[Scope, ...] = tuple(sorted({tag_scope(tag) for tag in named.options.tags}))
+        #: what `invalidate` gives another stamp; only that of an answer that may depend on more than this database
+        self.own: Scope | None = function_scope(self.name) if named.options.tags or named.options.ttl < inf else None
+        self.scopes = self.tags if self.own is None else tuple(sorted({*self.tags, self.own}))
         self.counts = Counts()
-        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.identity = identity_of(function, (settings.version, named))
         self._vary = named.vary
         self._key = named.key
-        name = ("call", self.name, named.version)
-        self._arguments = Arguments(named.key or function, name, () if named.key else named.leave_out)
-        self._chosen = Arguments(_chosen, name, ())
+        self._arguments = None if named.key else Arguments(function, self.identity, named.leave_out)
+        #: the number of arguments of calls that are their own keys; -1: none are
+        self.plain = -1 if self._arguments is None or named.vary else self._arguments.plain
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
         """The key of a call. Raises KeyArgumentError, and TypeError where the call itself would."""
-        if self._key is not None:
-            key = self._chosen.key((self._key(*args, **kwargs),), {})
-        else:
+        if self._arguments is not None:
             key = self._arguments.key(args, kwargs)
+        else:
+            assert self._key is not None
+            key = (self.identity, *chosen(self.name, "key", self._key(*args, **kwargs)))
         if self._vary:
             parts = tuple(one.get(None) if isinstance(one, ContextVar) else one() for one in self._vary)
-            key = (*key, self._chosen.key((parts,), {})[1:])
+            key = (self.identity, "vary", key[1:], *chosen(self.name, "vary", parts))
         return key
 
     def info(self) -> CacheInfo:
@@ -160,58 +118,131 @@ class Tracked:
         return CacheInfo(counts.hits, counts.misses, counts.joined, counts.stale, counts.unkept)
 
 
-def _chosen(value: Any) -> Any:
-    """For the key of what `key` and `vary` give."""
+def chosen(name: str, what: str, value: Any) -> tuple[Any, Any]:
+    """What stands in a key for what the function ``what`` of the decorator gave. Raises KeyArgumentError."""
+    try:
+        return canonical(value)
+    except NotCanonical as error:
+        raise KeyArgumentError(
+            f"What {what} gave for {name}, a {type(value).__qualname__}, {error}",
+            hint="Give a number, a text, or a tuple of such.",
+        ) from None
+
+
+def at_hand(entry: KeptCall, stale: float) -> bool:
+    """Whether an entry under the present mark can be given as it is. One that may be given when it is old has its time noted elsewhere."""
+    alive = entry.expires == inf or time.monotonic() < entry.expires
+    return alive and not stale and type(entry.rows) is not Raised
+
+
+def forget(engine: Engine, tracked: Tracked, key: Key) -> None:
+    """Forget what is kept under ``key``. Where no stamp says so to the calls around it, they are forgotten with all others."""
+    if tracked.own is not None and not engine.stampable:
+        engine.tier.clear()
+    engine.tier.forget(key)
+
+
+def stamped(engine: Engine) -> None:
+    """See to it that tags have stamps, if that can be done: without them nothing that has one is kept."""
+    try:
+        engine.make_tags()
+    except StoreError as error:  # somebody else writes for long; the file is read-only, or full
+        log.warning("The stamps of tags could not be made, so that calls with tags are not cached yet: %s", error)
 
 
 class CachedFunction(Generic[P, R]):
     """What `Database.cached` makes of a function: it is called as before."""
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
     def __init__(self, function: Callable[P, R], db: Database, named: Named) -> None:
         functools.update_wrapper(self, function)
-        self._tracked = Tracked(function, named)
         self._db = db
+        self._tracked = Tracked(function, named, db.settings)
+        # A class of its own, so that a call finds all that a hit needs in its closure: half the time of a hit.
+        kind = type(self)
+        self.__class__ = type(
+            kind.__name__, (kind,), {"__call__": staticmethod(self._in_place()), "__doc__": kind.__doc__}
+        )
         carry_into_threads()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        db, tracked = self._db, self._tracked
-        engine = db._using()
-        if engine.settings.cache is None:
-            return tracked.function(*args, **kwargs)  # type: ignore[no-any-return]
-        key = tracked.key(args, kwargs)
-        if current.get() is None and witness.get() is None:
-            entry: Any = engine.find(key)
-            if entry is not None and entry.mark is not None:
-                try:
-                    if entry.mark == engine.now() and (entry.expires == inf or time.monotonic() < entry.expires):
-                        entry.hits += 1
-                        tracked.counts.hits += 1
-                        if not tracked.options.stale and type(entry.rows) is not Raised:
-                            return given(entry.rows)  # type: ignore[no-any-return]
-                except ValueError:  # the clock is just being closed
-                    pass
-        return self._answer(key, args, kwargs, answer)  # type: ignore[no-any-return]
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._answer(None, args, kwargs, answer)  # type: ignore[no-any-return]
 
-    def _answer(self, key: Key, args: Any, kwargs: Any, flow: Callable[[Shell], Any]) -> Any:
+    def _in_place(self) -> Callable[..., Any]:
+        """`__call__`, with the hit path in place."""
+        db, engine, tracked, counts = self._db, self._db._engine, self._tracked, self._tracked.counts
+        identity, plain, key_of, stale = tracked.identity, tracked.plain, tracked.key, tracked.options.stale
+        unit, call, otherwise, nothing = current.get, witness.get, self._answer, (identity,)
+
+        def cached(*args: Any, **kwargs: Any) -> Any:
+            key = None
+            if unit() is None and call() is None:
+                try:
+                    entry: Any = None
+                    if kwargs or len(args) != plain:
+                        pass
+                    elif plain == 1:
+                        (value,) = args
+                        entry = db._find((identity, value, type(value)))
+                    elif args:
+                        entry = db._find((identity, args, tuple(map(type, args))))
+                    else:
+                        entry = db._find(nothing)
+                    if entry is None:
+                        key = key_of(args, kwargs)
+                        entry = db._find(key)
+                    if entry is not None and entry.mark == engine.now():
+                        if entry.shared:
+                            entry.hits += 1
+                            counts.hits += 1
+                            return entry.rows
+                        if at_hand(entry, stale):
+                            entry.hits += 1
+                            counts.hits += 1
+                            return given(entry.rows)
+                except (TypeError, ValueError):  # an argument without a hash; the clock is just being closed
+                    pass
+            return otherwise(key, args, kwargs, answer)
+
+        return cached
+
+    def _answer(self, key: Key | None, args: Any, kwargs: Any, flow: Callable[[Shell], Any]) -> Any:
         engine = self._db._using()
+        if engine.settings.cache is None and flow is answer:
+            return self._tracked.function(*args, **kwargs)
+        if key is None:
+            key = self._tracked.key(args, kwargs)
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
         if isinstance(unit, Transaction):
-            return call.within_transaction()
+            return () if flow is peek else call.within_transaction()
         return run(flow(call))
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute now, keep that, and give it."""
-        return self._answer(self._tracked.key(args, kwargs), args, kwargs, refresh)  # type: ignore[no-any-return]
+        return self._answer(None, args, kwargs, refresh)  # type: ignore[no-any-return]
 
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """The kept value of such a call, if it is valid now; else None. Computes nothing."""
-        found = self._answer(self._tracked.key(args, kwargs), args, kwargs, peek)
+        found = self._answer(None, args, kwargs, peek)
         return found[0] if found else None
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget the value of such a call in this process; one under way is not kept."""
-        self._db._engine.tier.forget(self._tracked.key(args, kwargs))
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Forget the value of such a call; one under way is not kept.
+
+        Where the function has a ``ttl`` or ``tags`` its answers may depend on more than this database: then no process gives an older
+        answer from now on, or, in a transaction, from its commit on, and all calls of the function are computed anew. Any other
+        function's answers are never older than the data, so nothing is written for it. Raises as `Database.invalidate`.
+        """
+        engine, tracked = self._db._using(), self._tracked
+        key = tracked.key(args, kwargs)
+        refuse_writes(f"{tracked.name}.invalidate")
+        if tracked.own is not None and engine.stampable:
+            self._db._restamp(f"{tracked.name}.invalidate", (tracked.own,))
+        forget(engine, tracked, key)
 
     def cache_info(self) -> CacheInfo:
         """What became of the calls so far, in this process."""
@@ -256,18 +287,36 @@ class Face:
         self.key = key
         self.outer: Witness | None = watched()
         self.options = tracked.options
-        self.scopes = tracked.scopes
+        self.scopes = tracked.scopes if engine.stampable else tracked.tags
         self.counts = tracked.counts
         self.flights = engine.flights
         self.tier = engine.tier
         self.engine = engine
-        self.name = tracked.name
         self.alone = snapshot is not None
         self.loop = running_loop()
         self._tracked = tracked
         self._args = args
         self._kwargs = kwargs
         self._snapshot = snapshot
+
+    @contextmanager
+    def joining(self) -> Iterator[Witness]:
+        """The witness of a call in a transaction, which proves nothing, also to the call of another database around it."""
+        mine = Witness(self.engine, self.outer)
+        try:
+            yield mine
+        finally:
+            mine.close()
+            if self.outer is not None:
+                self.outer.refuse(IN_TRANSACTION)
+
+    def unkept(self, why: str) -> None:
+        """Say so."""
+        log.warning("%s is not cached: %s", self._tracked.name, why)
+
+    def failed(self, error: Exception) -> None:
+        """Say so."""
+        log.warning("%s could not be computed again beside its callers", self._tracked.name, exc_info=error)
 
     def now(self) -> Mark:
         """The commit clock."""
@@ -292,7 +341,7 @@ class _Call(Face):
         if self._snapshot is not None:
             return await self._snapshot._open().seen(scopes)
         if scopes and scopes[0] <= TAGS:
-            self.engine.make_tags()
+            stamped(self.engine)
         return self.engine.using(lambda store: seen_now(store, store.readers, scopes))
 
     async def wait(self, flight: Flight, seconds: float) -> Landed | None:
@@ -312,8 +361,5 @@ class _Call(Face):
 
     def within_transaction(self) -> Any:
         """The function's own answer, in the transaction around it; it must not write there either."""
-        mine = Witness(self.engine, self.outer)
-        try:
+        with self.joining() as mine:
             return run(self.invoke(mine))
-        finally:
-            mine.close()

@@ -30,13 +30,14 @@ from .streams import RowStream, each
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .upkeep import Upkeep
-from .witnessing import watch_for, witness
+from .witnessing import refuse_proof, watch_for, witness
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .aio import AsyncDatabase
-    from .cached import CachedFunction, Negative, Vary
+    from .cache.options import Negative, Vary
+    from .cached import CachedFunction
     from .config import Arguments, Settings
     from .sqlite.store import Store
 
@@ -170,6 +171,7 @@ class Database(Reads, DirectWrites, Upkeep):
         made: list[weakref.ref[RowStream[Row]]] = []  # weak, so that an abandoned iterator frees its reader at once
 
         def rows() -> Generator[Row, None, None]:
+            refuse_proof("rows of an iterator that was made before")
             store, connection = engine.using(lambda store: (store, store.readers.hold()))
             stream = made[0]()
             if stream is not None:
@@ -226,15 +228,16 @@ class Database(Reads, DirectWrites, Upkeep):
         """Keep what a function returns, as long as nothing that it has read through this database has changed.
 
         Everything that it reads is noted, in functions that it calls, cached ones too, and in threads and tasks that it starts. A call
-        gets the kept value, or computes one: of callers who want the same at the same time one computes. None is ever older than what the
-        function would have read. Immutable results are shared; of others every caller gets a copy of its own. A function that writes
+        gets the kept value, or computes one: of callers who want the same at the same time one computes. None is ever older than what
+        the function would have read. Immutable results are shared; of others every caller gets a copy of its own. A function that writes
         raises TrackedWriteError. What cannot be proved (it read nothing, or what Coeval knows nothing of) is computed each time, and
         the log says so once. Inside a transaction the function runs each time; inside a snapshot all is of that moment.
 
-        The key is the function's module and name, ``version``, and its arguments, in whatever way they are given. Arguments of types that
-        say how and not what (databases, requests, sessions) are left out, as are those named in ``leave_out``, by name or type. ``key`` makes
-        the key from the arguments instead; ``vary`` are context variables, or functions without arguments, whose values are part of it.
-        Raises KeyArgumentError for an argument that cannot be part of a key.
+        The key is the function's module and name, the setting `version`, ``version``, and its arguments, in whatever way they are given.
+        Arguments of types that say how and not what (databases, requests, sessions) are left out, as are those named in ``leave_out``,
+        by name or type. ``key`` makes the key from the arguments instead; ``vary`` are context variables, or functions without
+        arguments, whose values are part of it. Raises KeyArgumentError for an argument that cannot be part of a key. A function that is
+        made anew each time, and uses variables of the one around it, is another function each time: decorate it once.
 
         ``ttl``: seconds after which a value is computed again in any case. ``tags``: `invalidate` makes values that have them invalid.
         ``stale_while_revalidate``: for so many seconds since it was last known to be valid an old value is given while a new one is
@@ -284,6 +287,7 @@ class Database(Reads, DirectWrites, Upkeep):
     def explain(self, sql: str, *params: Any) -> Explanation:
         """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
+        refuse_proof("the plan of a statement (explain)")
         return self._using().using(lambda store: explain(store, sql, parameters))
 
     def create_function(

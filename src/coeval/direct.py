@@ -23,6 +23,7 @@ from .writes import Writes
 
 if TYPE_CHECKING:
     from .changesets import Applied, Conflict
+    from .coherence.scopes import Scope
     from .engine import Engine
     from .sqlite.connection import Parameters
     from .sqlite.store import Store
@@ -124,13 +125,22 @@ class DirectWrites(Writes):
         Durable on return outside a transaction. What is being computed meanwhile is not kept with the old stamps. Two tags in four
         thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
         """
-        from .cached import tag_names
+        from .cache.options import tag_names
         from .coherence.scopes import tag_scope
+
+        self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))
+
+    def _restamp(self, what: str, scopes: Sequence[Scope]) -> None:
+        """New stamps for ``scopes`` of tags, in the transaction of this context or in one of their own."""
         from .sqlite.tags import replace
 
-        scopes = sorted({tag_scope(tag) for tag in tag_names(tags)})
-        self._using().make_tags()
-        self._settle("invalidate tags", lambda transaction: replace(transaction._ready().raw, scopes))
+        refuse_writes(what)
+        engine = self._using()
+        if isinstance(joined(engine), Transaction):
+            engine.check_tags()  # those that are replaced are made, too; another transaction for the others would wait for this one
+        else:
+            engine.make_tags()
+        self._settle(what, lambda transaction: replace(transaction._ready().raw, scopes))
 
     def write(self, function: Callable[[Transaction], T], retry: int = 3) -> T:
         """Run ``function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.
@@ -144,6 +154,7 @@ class DirectWrites(Writes):
         LockTimeoutError, and what ``function`` raises.
         """
         check_attempts(function, retry)
+        refuse_writes("write()")
         unit = joined(self._engine)
         if isinstance(unit, Transaction):
             with Savepoint(unit):

@@ -148,13 +148,23 @@ class Engine:
         """See to it that tags have stamps: one transaction, once in the life of a file. Raises ConfigError where it may not be changed."""
         store = self.store()
         if store is not self._tagged:
-            if self.settings.coherence != "stamps":
-                raise ConfigError(
-                    'coherence="clock" leaves the file as it is, so there is no place for the stamps of tags',
-                    hint="Open it with the default coherence to use tags.",
-                )
+            self.check_tags()
             self.using(tags.ensure)
             self._tagged = store
+
+    def check_tags(self) -> None:
+        """Raise ConfigError where tags cannot have stamps."""
+        if self.settings.coherence != "stamps":
+            raise ConfigError(
+                'coherence="clock" leaves the file as it is, so there is no place for the stamps of tags',
+                hint="Open it with the default coherence to use tags.",
+            )
+
+    @property
+    def stampable(self) -> bool:
+        """Whether stamps of tags may be made and replaced from here."""
+        store = self._store
+        return self.settings.coherence == "stamps" and (store is None or store.writable)
 
     def release(self, face: Face) -> None:
         """``face`` is closed, once; with the last one everything is."""

@@ -19,7 +19,7 @@ from .sqlite.statement import Kind, Statement, check_text
 from .sqlite.steps import step, step_all
 from .streams import RowStream
 from .unit import Unit
-from .witnessing import refuse_writes
+from .witnessing import refuse_proof, refuse_writes
 from .writes import Writes
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _names = count(1)
+
+#: What a tracked call reads where it reads here.
+IN_TRANSACTION = "the view of a transaction"
 
 
 class Transaction(Unit, Reads, Writes):
@@ -166,6 +169,7 @@ class Transaction(Unit, Reads, Writes):
         statement = self._compiled(wanted.sql)
         check_read(statement)
         check_parameters(statement, wanted.parameters)
+        refuse_proof(IN_TRANSACTION)
         self._engine.events.tell("uncached")
         return wanted
 
@@ -255,6 +259,7 @@ class Savepoint:
         self._name = f"coeval_{next(_names)}"
 
     def __enter__(self) -> Transaction:
+        refuse_writes("transaction()")
         self._transaction._ready().run(f"SAVEPOINT {self._name}")
         return self._transaction
 

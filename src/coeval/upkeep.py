@@ -18,6 +18,7 @@ from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
 from .transaction import Transaction
 from .unit import joined
+from .witnessing import refuse_proof, refuse_writes
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -67,6 +68,7 @@ class Upkeep:
 
     def stats(self) -> Statistics:
         """Counts since the file was opened in this process, and its sizes now. Cheap: nothing is scanned and nobody waited for."""
+        refuse_proof("statistics (stats)")
         return self._engine.statistics()
 
     def check(self, *, quick: bool = False) -> Check:
@@ -76,6 +78,7 @@ class Upkeep:
         snapshot it is ended past `wal_limit`, by SnapshotEndedError. Raises PoolTimeoutError, StorageError, ClosedError; damage is
         a finding and not an error.
         """
+        refuse_proof("the state of the file (check)")
         return self._using().using(lambda store: _check(store, "quick_check" if quick else "integrity_check"))
 
     def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
@@ -116,6 +119,7 @@ class Upkeep:
     def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
         """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""
         self._refuse_in_unit(what)
+        refuse_writes(what)
         store, connection = self._using().using(lambda store: (store, store.writer.alone(what)))
         try:
             try:

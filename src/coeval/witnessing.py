@@ -28,20 +28,29 @@ OURS = "coeval-"
 
 
 def watched() -> Witness | None:
-    """The tracked call that this one is made from, if it still runs."""
+    """The innermost tracked call around the caller that still runs. A task may outlive the one that started it, and not the one around."""
     found = witness.get()
-    return None if found is None or found.closed else found
+    while found is not None and found.closed:
+        found = found.outer
+    return found
 
 
 def watch_for(engine: object) -> Watch | None:
     """What a read of ``engine`` that is made here has to be told to; None outside of tracked calls."""
-    found = witness.get()
-    return None if found is None or found.closed else Watch(found, engine)
+    found = watched()
+    return None if found is None else Watch(found, engine)
+
+
+def refuse_proof(what: str) -> None:
+    """``what`` is read here, whose changes nobody would notice (law 3): the tracked call around it, if there is one, is not kept."""
+    found = watched()
+    if found is not None:
+        found.refuse(f"it reads {what}, and nobody would notice its changes")
 
 
 def refuse_writes(what: str) -> None:
     """Raise TrackedWriteError inside a tracked call: its next answer may come from the cache, without the write."""
-    if witness.get() is not None and watched() is not None:
+    if watched() is not None:
         raise TrackedWriteError(
             f"{what} was called inside a function decorated with @db.cached",
             hint="A cached call does not run again; write outside of it.",
@@ -61,7 +70,8 @@ def apart() -> Iterator[None]:
 @cache
 def carry_into_threads() -> None:
     """Wrap ``Thread.start`` and ``ThreadPoolExecutor.submit``, once."""
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    start: Callable[[threading.Thread], None] = threading.Thread.start
+    submit: Callable[..., Any] = ThreadPoolExecutor.submit
 
     @wraps(start)
     def start_within(self: threading.Thread) -> None:
@@ -75,8 +85,8 @@ def carry_into_threads() -> None:
         found = watched()
         return submit(self, fn if found is None else partial(_within, found, fn), *args, **kwargs)
 
-    threading.Thread.start = start_within  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit_within  # type: ignore[method-assign, assignment]
+    setattr(threading.Thread, "start", start_within)  # noqa: B010 - types of methods cannot be assigned to
+    setattr(ThreadPoolExecutor, "submit", submit_within)  # noqa: B010
 
 
 def _within(found: Witness, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

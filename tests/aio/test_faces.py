@@ -22,7 +22,7 @@ PAIRS = [
 ALONE = {"aio", "aclose", "alone"}
 
 #: These wait for nothing.
-PLAIN = {"iterate", "transaction", "snapshot", "blob", "record"}
+PLAIN = {"iterate", "transaction", "snapshot", "blob", "record", "cached"}
 
 
 def names(kind: type) -> set[str]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from concurrent.futures import Future
 from contextvars import copy_context
-from math import inf
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..blocking import run, seen_now
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
+from ..cache.options import Named, Negative, Vary, checked
 from ..cache.private import given
-from ..cache.tracked import Raised, Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Named, Tracked, checked
+from ..cache.tracked import Shell, answer, peek, refresh, renew
+from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget, stamped
 from ..coherence.proof import Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Seen
@@ -27,8 +27,8 @@ from ..errors import ConfigError
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import current, joined
-from ..witnessing import carry_into_threads, witness
-from .jobs import Held, Job, in_worker
+from ..witnessing import carry_into_threads, refuse_writes, witness
+from .jobs import Held, Job, in_worker, settled
 from .lanes import lane_of
 
 if TYPE_CHECKING:
@@ -38,75 +38,88 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
-def decorated(db: AsyncDatabase, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
-    """What `AsyncDatabase.cached` gives."""
-    named = checked(**options)
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        if not inspect.iscoroutinefunction(function):
-            raise ConfigError(
-                f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
-                hint="Use `async def`, or the blocking database's @db.cached.",
-            )
-        return CachedCoroutine(function, db, named)
-
-    return decorate if function is None else decorate(function)
+#: Hits of one entry between two turns that the loop is given: a power of two, less one.
+HITS = 1023
 
 
 class CachedCoroutine(Generic[P, R]):
     """What `cached` makes of a coroutine function: it is awaited as before."""
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
     def __init__(self, function: Callable[P, Awaitable[R]], db: AsyncDatabase, named: Named) -> None:
         functools.update_wrapper(self, function)
         if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
             inspect.markcoroutinefunction(self)
-        self._tracked = Tracked(function, named)
         self._db = db
+        self._tracked = Tracked(function, named, db.settings)
+        self._counts = self._tracked.counts
+        self._identity = self._tracked.identity
+        self._plain = self._tracked.plain
         carry_into_threads()
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        tracked = self._tracked
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        key: Any = None
         engine = self._db._engine
-        if engine is None or engine._store is None:
-            engine = await self._db._opened()
-        if engine.settings.cache is None:
-            return await tracked.function(*args, **kwargs)  # type: ignore[no-any-return]
-        key = tracked.key(args, kwargs)
-        if current.get() is None and witness.get() is None:
-            entry: Any = engine.find(key)
-            if entry is not None and entry.mark is not None:
-                try:
-                    if entry.mark == engine.now() and (entry.expires == inf or time.monotonic() < entry.expires):
-                        entry.hits += 1
-                        tracked.counts.hits += 1
-                        if not tracked.options.stale and type(entry.rows) is not Raised:
-                            return given(entry.rows)  # type: ignore[no-any-return]
-                except ValueError:  # the clock is just being closed
+        if engine is not None and current.get() is None and witness.get() is None:
+            try:
+                entry: Any = None
+                if kwargs or len(args) != self._plain:
                     pass
+                elif self._plain == 1:
+                    value = args[0]
+                    entry = self._db._find((self._identity, value, type(value)))
+                elif args:
+                    entry = self._db._find((self._identity, args, tuple(map(type, args))))
+                if entry is None:
+                    key = self._tracked.key(args, kwargs)
+                    entry = self._db._find(key)
+                if (
+                    entry is not None
+                    and entry.mark == engine.now()
+                    and (entry.shared or at_hand(entry, self._tracked.options.stale))
+                ):
+                    entry.hits += 1
+                    self._counts.hits += 1
+                    if not entry.hits & HITS:
+                        await asyncio.sleep(0)  # others of the loop have their turn
+                    return entry.rows if entry.shared else given(entry.rows)  # type: ignore[no-any-return]
+            except (TypeError, ValueError):  # an argument without a hash; the clock is just being closed
+                pass
         return await self._answer(key, args, kwargs, answer)  # type: ignore[no-any-return]
 
-    async def _answer(self, key: Key, args: Any, kwargs: Any, flow: Callable[[Shell], Awaitable[Any]]) -> Any:
+    async def _answer(self, key: Key | None, args: Any, kwargs: Any, flow: Callable[[Shell], Awaitable[Any]]) -> Any:
         engine = await self._db._opened()
+        if engine.settings.cache is None and flow is answer:
+            return await self._tracked.function(*args, **kwargs)
+        if key is None:
+            key = self._tracked.key(args, kwargs)
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
         if isinstance(unit, Transaction):
-            return await call.within_transaction()
+            return () if flow is peek else await call.within_transaction()
         return await flow(call)
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute now, keep that, and give it."""
-        return await self._answer(self._tracked.key(args, kwargs), args, kwargs, refresh)  # type: ignore[no-any-return]
+        return await self._answer(None, args, kwargs, refresh)  # type: ignore[no-any-return]
 
-    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    async def peek(self, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """The kept value of such a call, if it is valid now; else None. Computes nothing."""
-        found = await self._answer(self._tracked.key(args, kwargs), args, kwargs, peek)
+        found = await self._answer(None, args, kwargs, peek)
         return found[0] if found else None
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget the value of such a call in this process; one under way is not kept."""
-        if self._db._engine is not None:
-            self._db._engine.tier.forget(self._tracked.key(args, kwargs))
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Forget the value of such a call, as `CachedFunction.invalidate`."""
+        tracked = self._tracked
+        key = tracked.key(args, kwargs)
+        refuse_writes(f"{tracked.name}.invalidate")
+        engine = await self._db._opened()
+        if tracked.own is not None and engine.stampable:
+            await self._db._restamp(f"{tracked.name}.invalidate", (tracked.own,))
+        forget(engine, tracked, key)
 
     def cache_info(self) -> CacheInfo:
         """What became of the calls so far, in this process."""
@@ -114,6 +127,40 @@ class CachedCoroutine(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
+
+
+class AsyncCaching:
+    """The decorator, of an asyncio face."""
+
+    @overload
+    def cached(self, function: Callable[P, Awaitable[R]], /) -> CachedCoroutine[P, R]: ...
+    @overload
+    def cached(
+        self,
+        /,
+        *,
+        ttl: float | None = None,
+        tags: str | Iterable[str] = (),
+        stale_while_revalidate: float = 0,
+        key: Callable[..., Any] | None = None,
+        vary: Vary | Iterable[Vary] = (),
+        negative: Negative = True,
+        version: str = "",
+        leave_out: Collection[str | type] = (),
+    ) -> Callable[[Callable[P, Awaitable[R]]], CachedCoroutine[P, R]]: ...
+    def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep what a coroutine function returns, as `Database.cached`; also before the database is open, at module level."""
+        named = checked(**options)
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            if not inspect.iscoroutinefunction(function):
+                raise ConfigError(
+                    f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
+                    hint="Use `async def`, or the blocking database's @db.cached.",
+                )
+            return CachedCoroutine(function, self, named)  # type: ignore[arg-type]
+
+        return decorate if function is None else decorate(function)
 
 
 #: Recomputations beside their callers; a loop alone would let go of them.
@@ -137,7 +184,7 @@ class _Call(Face):
         if snapshot is not None:
             return await lane_of(snapshot).call(lambda: run(snapshot._open().seen(scopes)))
         if scopes and scopes[0] <= TAGS and engine._tagged is not engine._store:
-            await in_worker(engine.workers.chores, lambda _: engine.make_tags())
+            await in_worker(engine.workers.chores, lambda _: stamped(engine))
 
         def look(job: Job) -> Seen:
             return engine.using(lambda store: seen_now(store, Held(store.readers, job), scopes))
@@ -145,9 +192,17 @@ class _Call(Face):
         return await in_worker(engine.workers.held, look)
 
     async def wait(self, flight: Flight, seconds: float) -> Landed | None:
-        waiting = asyncio.wrap_future(flight.future)
-        done, _ = await asyncio.wait((waiting,), timeout=seconds)
-        return waiting.result() if done else None
+        ear: Future[Landed] = Future()  # of this caller alone: what becomes of it is nobody else's business
+
+        def tell(future: Future[Landed]) -> None:
+            if ear.set_running_or_notify_cancel():
+                ear.set_result(future.result())
+
+        flight.future.add_done_callback(tell)
+        try:
+            return await settled(ear, seconds, TimeoutError)
+        except TimeoutError:
+            return None
 
     def later(self) -> None:
         context = copy_context()
@@ -160,8 +215,5 @@ class _Call(Face):
 
     async def within_transaction(self) -> Any:
         """The function's own answer, in the transaction around it; it must not write there either."""
-        mine = Witness(self.engine, self.outer)
-        try:
+        with self.joining() as mine:
             return await self.invoke(mine)
-        finally:
-            mine.close()

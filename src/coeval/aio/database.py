@@ -30,6 +30,7 @@ from ..witnessing import watch_for, witness
 from ..workers import alone
 from .blob import AsyncBlob
 from .brief import answer_briefly, read_briefly
+from .cached import AsyncCaching
 from .direct import AsyncDirectWrites
 from .jobs import DroppedError, Held, Job, in_worker, settled
 from .lanes import Inline, Lane, lane_of
@@ -58,7 +59,7 @@ def aopen(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> AsyncD
     return AsyncDatabase(lambda: open_database(path, **settings), name, resolved)
 
 
-class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
+class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
     """A database for asyncio: the names and parameters of `Database`. Every call is safe from any task of any loop.
 
     Calls inside a `transaction` or `snapshot` of the same task join it; child tasks never do. Nothing that may take long runs on the
@@ -174,12 +175,6 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
         """
         unit = joined(self._engine) if self._engine is not None else None
         return AsyncSnapshot(self._opened) if unit is None else JoinedReads(lane_of(unit))
-
-    def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Keep what a coroutine function returns, as `Database.cached`; also before the database is open, at module level."""
-        from .cached import decorated
-
-        return decorated(self, function, options)
 
     # -- in bulk and in pieces ------------------------------------------------------------------------------------------
 

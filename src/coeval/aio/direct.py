@@ -24,6 +24,7 @@ from .writes import AsyncWrites
 
 if TYPE_CHECKING:
     from ..changesets import Applied, Conflict
+    from ..coherence.scopes import Scope
     from ..engine import Engine
     from ..sqlite.connection import Parameters
     from ..sqlite.statement import Statement
@@ -165,21 +166,29 @@ class AsyncDirectWrites(AsyncWrites):
 
     async def invalidate(self, *tags: str) -> None:
         """Make every kept value that has one of ``tags`` invalid, as `Database.invalidate`."""
-        from ..cached import tag_names
+        from ..cache.options import tag_names
         from ..coherence.scopes import tag_scope
+
+        await self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))
+
+    async def _restamp(self, what: str, scopes: Sequence[Scope]) -> None:
+        """New stamps for ``scopes`` of tags, as `DirectWrites._restamp`."""
         from ..sqlite.tags import replace as replace_stamps
 
-        scopes = sorted({tag_scope(tag) for tag in tag_names(tags)})
+        refuse_writes(what)
         engine = await self._opened()
-        await in_worker(engine.workers.chores, lambda _: engine.make_tags())
         unit = joined(engine)
+        if isinstance(unit, Transaction):
+            engine.check_tags()
+        else:
+            await in_worker(engine.workers.chores, lambda _: engine.make_tags())
 
         def work(own: Transaction) -> None:
             replace_stamps(own._ready().raw, scopes)
 
         if isinstance(unit, Transaction):
             return await lane_of(unit).write(lambda: None, lambda: unit._whole(lambda: work(unit)))
-        return await self._alone(engine, "invalidate tags", lambda _: None, work)
+        return await self._alone(engine, what, lambda _: None, work)
 
     async def write(self, function: Callable[[Any], Awaitable[T]], retry: int = 3) -> T:
         """Run ``await function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.
@@ -194,6 +203,7 @@ class AsyncDirectWrites(AsyncWrites):
         LockTimeoutError, and what ``function`` raises.
         """
         check_attempts(function, retry)
+        refuse_writes("write()")
         engine = await self._opened()
         unit = joined(engine)
         if isinstance(unit, Transaction):

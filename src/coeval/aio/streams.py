@@ -16,6 +16,7 @@ from ..blocking import BlockingSource, run
 from ..errors import ClosedError
 from ..reads import request
 from ..streams import RowStream
+from ..witnessing import refuse_proof
 from .jobs import DroppedError, Job, in_worker, surely
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class _Own:
         self._closed = False
 
     async def take(self, size: int) -> list[Any]:
+        refuse_proof("rows of an iterator that was made before")
         if self._pool is None:
             engine = await self._open()
             self._pool = engine.workers.held

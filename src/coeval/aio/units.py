@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..errors import SerializationError
 from ..sqlite.readers import Retired
 from ..transaction import Savepoint, Transaction
+from ..witnessing import refuse_writes
 from .jobs import in_worker
 from .lanes import Inline, Lane, LentAttempt, LentSnapshot, LentTransaction, not_here, take_turn
 from .reads import AsyncReads
@@ -221,6 +222,7 @@ class DroppedBlock(BaseException):
 
 async def begin(engine: Engine, what: str) -> LentTransaction:
     """A transaction with the turn and the lock; the caller ends it."""
+    refuse_writes(what)
     while True:
         unit = LentTransaction(engine)
         unit._what = what

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ReentryError
 from ..unit import joined
+from ..witnessing import refuse_proof, refuse_writes
 from .jobs import surely
 
 if TYPE_CHECKING:
@@ -38,14 +39,17 @@ class AsyncUpkeep:
 
     async def explain(self, sql: str, *params: Any) -> Explanation:
         """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
+        refuse_proof("the plan of a statement (explain)")
         return await self._chore(lambda db: db.explain(sql, *params))
 
     async def stats(self) -> Statistics:
         """Counts since the file was opened in this process, and its sizes now, as `Database.stats`."""
+        refuse_proof("statistics (stats)")
         return await self._chore(lambda db: db.stats())
 
     async def check(self, *, quick: bool = False) -> Check:
         """Look whether the file is sound and every foreign key leads to a row, as `Database.check`."""
+        refuse_proof("the state of the file (check)")
         return await self._chore(lambda db: db.check(quick=quick))
 
     async def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
@@ -56,11 +60,13 @@ class AsyncUpkeep:
     async def vacuum(self) -> None:
         """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""
         self._refuse_within("VACUUM")
+        refuse_writes("VACUUM")
         await self._chore(lambda db: db.vacuum())
 
     async def restore(self, source: str | os.PathLike[str]) -> None:
         """Replace the contents by those of the SQLite file ``source``, as `Database.restore`."""
         self._refuse_within("restore")
+        refuse_writes("restore")
         await self._chore(lambda db: db.restore(source))
 
     async def create_function(

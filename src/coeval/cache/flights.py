@@ -8,14 +8,14 @@ caller waits for two computations at the most.
 A leader that fails, is cancelled, or found that its result cannot be shared leaves its passengers to themselves: each looks again. One
 that takes too long is not waited for. A caller never waits for a flight that waits, at whatever remove, for one of its own.
 
-Ring: policy. The lock is held for a few steps; waiting is the shells'.
+Ring: flow. The lock is held for a few steps; waiting is the shells'.
 """
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from .key import Key
@@ -47,7 +47,7 @@ class Flights:
     """The flights of one database. Safe from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._last: dict[Key, Flight] = {}
 
     def __len__(self) -> int:
@@ -57,7 +57,6 @@ class Flights:
         """A flight for ``key``, and whether the caller leads it. ``mine``: those that the caller leads already, of outer calls.
 
         ``loop``: the event loop that the caller is a task of.
-
 
         None where waiting would be for oneself: compute without a flight.
         """
@@ -107,7 +106,7 @@ class Flights:
 
     def after_fork_in_child(self) -> None:
         """The parent's flights land there."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._last.clear()
 
     def _leads_to(self, flight: Flight, mine: tuple[Flight, ...]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import fractions
 import inspect
@@ -19,6 +19,7 @@ import uuid
 from decimal import Decimal
 from pathlib import PurePath
 from sys import getsizeof
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ..rows import Row
@@ -26,8 +27,8 @@ from ..rows import Row
 #: Exact types whose values nobody can change.
 _FIXED = frozenset(
     {
-        type(None), bool, int, float, complex, str, bytes, Decimal, fractions.Fraction, uuid.UUID, datetime.date, datetime.time,
-        datetime.datetime, datetime.timedelta, datetime.timezone, range, type(Ellipsis), type(NotImplemented),
+        type(None), bool, int, float, complex, str, bytes, Decimal, fractions.Fraction, uuid.UUID, dt.date, dt.time,
+        dt.datetime, dt.timedelta, dt.timezone, range, type(Ellipsis), type(NotImplemented),
         ipaddress.IPv4Address, ipaddress.IPv6Address,
     }
 )  # fmt: skip
@@ -91,6 +92,8 @@ def size(value: Any, deep: int = DEEPEST) -> int:
     """Bytes of ``value``, estimated: of many parts some are measured."""
     if type(value) is Private:
         value = value._value
+    if isinstance(value, type | FunctionType | ModuleType):  # there without it
+        return 0
     total = getsizeof(value)
     if deep == 0 or isinstance(value, str | bytes | int | float | None):
         return total

@@ -1,8 +1,9 @@
 """The path of a tracked call: a kept value proved valid, or one computation whose reads are witnessed (laws 1, 2, 3 and 9).
 
-In this order: an entry under the commit clock's present value (`Tracked.at_hand`, in plain code); one that its stamps prove; a flight that
-may be joined; computing. What the function reads tells the call's `Witness`, which proves the value in the end. Inside a snapshot the
-entry must be valid there, nobody's flight is joined, and only what is still the present is kept. Inside a transaction the function simply runs.
+In this order: an entry under the commit clock's present value (in place in the faces, because it is the hit path); one that its stamps
+prove; a flight that may be joined; computing. What the function reads tells the call's `Witness`, which proves the value in the end.
+Inside a snapshot the entry must be valid there, nobody's flight is joined, and only what is still the present is kept. Inside a
+transaction the function simply runs.
 
 Ring: flow.
 """
@@ -10,7 +11,6 @@ Ring: flow.
 from __future__ import annotations
 
 import copy
-import logging
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
@@ -22,24 +22,12 @@ from ..coherence.validity import valid_by_stamps, worth_keeping
 from .entry import Entry
 from .flights import Flight, Flights, Landed
 from .key import Key
-from .private import Unkeepable, given, kept, size
+from .options import Options
+from .private import Private, Unkeepable, given, kept, size
 from .size import ENTRY
-
-log = logging.getLogger("coeval")
 
 #: Seconds that a caller waits for another's computation of the same, before it makes its own.
 PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the decorator was told; see `Database.cached`."""
-
-    ttl: float = inf
-    tags: tuple[str, ...] = ()
-    stale: float = 0.0
-    nothing: bool = True  #: None is kept
-    errors: tuple[type[Exception], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +56,10 @@ class Outcome:
 class KeptCall(Entry):
     """The entry of a call. ``rows`` is its value, or what makes it."""
 
-    __slots__ = ("expires", "proved")
+    rows: Any
+    __slots__ = ("expires", "proved", "shared")
 
+    shared: bool  #: the value is given as it is, as long as the clock vouches for it
     expires: float  #: time.monotonic() at which it ends; inf: never
     proved: float  #: when it was last known to be valid
 
@@ -92,12 +82,15 @@ class Shell(Protocol):
     key: Key
     outer: Witness | None
     options: Options
-    scopes: tuple[Scope, ...]  #: of its tags
+    scopes: tuple[Scope, ...]  #: of its tags, and of the function
     counts: Counts
     flights: Flights
     tier: Any
-    engine: object
-    name: str
+
+    @property
+    def engine(self) -> object:
+        """What the reads of the call are told of as."""
+
     alone: bool  #: nobody's flight is joined: inside a snapshot
     loop: object  #: the event loop that the caller is a task of
 
@@ -118,6 +111,12 @@ class Shell(Protocol):
 
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
+
+    def unkept(self, why: str) -> None:
+        """Say why the value is not kept."""
+
+    def failed(self, error: Exception) -> None:
+        """Say that computing beside the caller failed."""
 
 
 async def answer(call: Shell) -> Any:
@@ -149,13 +148,16 @@ async def refresh(call: Shell) -> Any:
 
 
 async def renew(call: Shell) -> None:
-    """Compute and keep, unless somebody is at it."""
+    """Compute and keep, unless somebody is at it. What the function raises is logged: its caller has its answer."""
     boarding = call.flights.board(call.key, (), call.loop)
     if boarding is not None and boarding[1]:
         if boarding[0].before is not None:
             call.flights.land(boarding[0], Landed(False))
-        else:
+            return
+        try:
             await _lead(call, boarding[0], (), look=True)
+        except Exception as error:
+            call.failed(error)
 
 
 async def peek(call: Shell) -> Any:
@@ -170,7 +172,9 @@ async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: 
         before = flight.before
         if before is not None:
             await _wait(call, before, mine)
-        call.flights.depart(flight)  # before anything is looked at: who comes from now on may know more than what is seen
+        call.flights.depart(
+            flight
+        )  # before anything is looked at: who comes from now on may know more than what is seen
         if before is not None or look:
             entry = await _valid(call, serve_stale=False)
             if entry is not None:
@@ -258,7 +262,7 @@ def _keep(
     if not worth_keeping(Seen(*_seen(proof)), proof.scopes):
         return _unkept(call, value, "nothing could prove it valid again")
     try:
-        what = value if isinstance(value, Raised) else kept(value)
+        what: Any = value if isinstance(value, Raised) else kept(value)
     except Unkeepable as error:
         return _unkept(call, value, str(error))
     expires = min(witness.expires, began + options.ttl)
@@ -274,6 +278,7 @@ def _keep(
         size=ENTRY + size(call.key) + size(what),
     )
     entry.expires, entry.proved = expires, began
+    entry.shared = expires == inf and not options.stale and type(what) not in (Raised, Private)
     if not call.tier.put(entry, epoch):
         call.counts.unkept += 1
     if flight is not None:  # after it was kept, so that nobody finds neither
@@ -289,7 +294,7 @@ def _unkept(call: Shell, value: Any, why: str) -> Any:
     call.counts.unkept += 1
     if why not in call.counts.said and len(call.counts.said) < 100:
         call.counts.said.add(why)
-        log.warning("%s is not cached: %s", call.name, why)
+        call.unkept(why)
     return value
 
 
@@ -321,4 +326,3 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     if proof is not None and (witness.reads or call.options.tags or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)
-

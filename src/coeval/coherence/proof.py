@@ -3,12 +3,12 @@
 Each read is told here with the stamps of the snapshot that its rows are of. Kept is, for each scope, the stamp of the earliest read:
 whatever was written after that makes the whole invalid. The commit clock's value is kept as long as all reads were under the same.
 
-Ring: policy. The lock orders threads that the call has started; nothing is waited for in it.
+Ring: flow. The lock orders threads that the call has started; nothing is waited for in it.
 """
 
 from __future__ import annotations
 
-import threading
+from threading import Lock
 from typing import Any, NamedTuple
 
 from .scopes import Scope
@@ -25,7 +25,11 @@ class Proof(NamedTuple):
 
 
 class Witness:
-    """The reads of one tracked call. Its methods may be called from any thread; after `close` they do nothing."""
+    """The reads of one tracked call. Its methods may be called from any thread.
+
+    What is read after `close`, by a thread or a task that the call has started, is no part of its value. The call around it may still
+    use that, and hears of it.
+    """
 
     def __init__(self, engine: object, outer: Witness | None = None) -> None:
         """``engine``: what the call is tracked for. ``outer``: the tracked call that this one is made from."""
@@ -35,7 +39,7 @@ class Witness:
         self.expires = float("inf")  #: the earliest end of what was used of limited life, as time.monotonic()
         self.flights: tuple[Any, ...] = ()  #: that this call and those around it lead
         self.reasons: dict[str, None] = {}  #: why nothing is proved
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._closed = False
         self._schema: Stamp = None
         self._stamps: dict[Scope, Stamp] = {}
@@ -52,7 +56,11 @@ class Witness:
     def expire(self, at: float) -> None:
         """Something was used whose life ends ``at``."""
         with self._lock:
-            self.expires = min(self.expires, at)
+            if not self._closed:
+                self.expires = min(self.expires, at)
+                return
+        if self.outer is not None:
+            self.outer.expire(at)
 
     def saw(self, engine: object, scopes: tuple[Scope, ...] | None, seen: Seen) -> None:
         """Rows were read of a snapshot with ``seen``, or of an entry with the same stamps."""
@@ -60,18 +68,11 @@ class Witness:
             self.refuse("it reads another database, whose changes nobody would notice")
             return
         with self._lock:
-            if self._closed:
+            if not self._closed:
+                self._note(scopes, seen)
                 return
-            self.reads += 1
-            if seen.mark != self._mark:
-                self._mark = None
-            if seen.schema is None or seen.schema != self._schema:
-                self.reasons["the schema was changed, or could not be verified, while it ran"] = None
-            if scopes is None:
-                self._by_clock = True
-            else:
-                for scope, stamp in zip(scopes, seen.stamps, strict=True):
-                    self._stamps.setdefault(scope, stamp)
+        if self.outer is not None:
+            self.outer.saw(engine, scopes, seen)
 
     def refuse(self, reason: str) -> None:
         """Something was read of which nothing is known."""
@@ -79,6 +80,9 @@ class Witness:
             if not self._closed:
                 self.reads += 1
                 self.reasons[reason] = None
+                return
+        if self.outer is not None:
+            self.outer.refuse(reason)
 
     def close(self) -> Proof | None:
         """The call has returned: what it proves, or None with `reasons`. What is read later has no part in its value."""
@@ -99,6 +103,18 @@ class Witness:
     def closed(self) -> bool:
         """The call has returned, or raised."""
         return self._closed
+
+    def _note(self, scopes: tuple[Scope, ...] | None, seen: Seen) -> None:
+        self.reads += 1
+        if seen.mark != self._mark:
+            self._mark = None
+        if seen.schema is None or seen.schema != self._schema:
+            self.reasons["the schema was changed, or could not be verified, while it ran"] = None
+        if scopes is None:
+            self._by_clock = True
+        else:
+            for scope, stamp in zip(scopes, seen.stamps, strict=True):
+                self._stamps.setdefault(scope, stamp)
 
 
 class Watch:

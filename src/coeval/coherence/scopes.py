@@ -1,8 +1,8 @@
 """Scopes: the parts of the data that have a stamp, and the numbers they go by inside the database.
 
 Tags have the first 4,096 numbers from 1: a tag's is a digest of its name, so that there is no table of tags to grow. Two tags
-may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the others are kept for
-finer scopes of it (1,023 columns of 1,024 buckets), so that a finer scope never needs a second table of stamps.
+may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the
+others are kept for finer scopes of it (1,023 columns of 1,024 buckets), so that a finer scope never needs a second table of stamps.
 
 Ring: policy.
 """
@@ -23,6 +23,11 @@ TAGS = 4096
 def tag_scope(tag: str) -> Scope:
     """The scope of ``tag``."""
     return 1 + int.from_bytes(blake2b(tag.encode(errors="surrogatepass"), digest_size=8).digest(), "big") % TAGS
+
+
+def function_scope(name: str) -> Scope:
+    """The scope of all calls of the function ``name``: of its own, or a tag's."""
+    return tag_scope(f"function {name}")
 
 
 def table_scope(number: int) -> Scope:

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 
 from ..sqlite.statement import only_tells
+from ..witnessing import refuse_proof
 from . import errors, plan
 from .constants import LEGACY_TRANSACTION_CONTROL, SQLITE_LIMIT_SQL_LENGTH
 from .handle import Handle, User
@@ -60,6 +61,7 @@ class Base:
         """The handle, which is open; a callback may have closed it."""
         if self._closed:
             raise errors.ProgrammingError("Cannot operate on a closed database.")
+        refuse_proof("through coeval.dbapi")
         return self._handle
 
     def _adopt(self, user: User) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
 import apsw
 
+from ..witnessing import refuse_proof, refuse_writes
 from . import errors
 from .adapters import contiguous
 
@@ -189,6 +190,7 @@ class Blob:
 
     def _read(self, offset: int, count: int) -> bytes:
         blob = self._check()
+        refuse_proof("through coeval.dbapi")
         with self._connection._lock:
             try:
                 if count == 0:
@@ -200,6 +202,7 @@ class Blob:
 
     def _write(self, offset: int, data: bytes) -> None:
         blob = self._check()
+        refuse_writes("a blob's write")
         connection = self._connection
         with connection._lock:
             try:

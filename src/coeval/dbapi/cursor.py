@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from ..witnessing import refuse_proof
 from . import values
 from .adapters import bind
 from .errors import ProgrammingError
@@ -135,6 +136,7 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """The next row, or None."""
+        refuse_proof("through coeval.dbapi")
         return next(self, None)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
@@ -231,6 +233,7 @@ class Cursor:
         if self._locked:
             raise ProgrammingError("Recursive use of cursors not allowed.")
         connection._check()
+        refuse_proof("through coeval.dbapi")
 
     def _reset(self) -> None:
         self._next = _END

@@ -27,6 +27,7 @@ from ..sqlite import guard, pragmas
 from ..sqlite.readers import Retired
 from ..sqlite.store import Store
 from ..sqlite.triggers import quoted
+from ..witnessing import refuse_writes
 from .errors import NotSupportedError, ProgrammingError, locked, not_opened
 from .judge import Authorizer, Judge
 from .undertaker import undertaker
@@ -207,6 +208,7 @@ class FileHandle(Handle):
     # -- the turn -----------------------------------------------------------------------------------------------------
 
     def enter(self, what: str) -> None:
+        refuse_writes(what)
         if self._turn is not None:
             return
         try:
