@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from .blocking import BlockingReading, BlockingSource, run
 from .cache.lookup import Request, read_within
-from .coherence.scopes import BLOCK
+from .coherence.scopes import BLOCK, TAGS
 from .errors import SerializationError
 from .reads import request
 from .rows import Result, Row
@@ -124,6 +124,12 @@ class Attempt(Transaction):
             check_write(self._refuse(sql, parameters), in_transaction=True)
         return super()._write_many(sql, parameters)
 
+    def _seen(self, scopes: tuple[Scope, ...]) -> Seen:
+        if self._connection is not None or self._reading is None:
+            return super()._seen(scopes)
+        self._check_mine()
+        return run(self._reading.seen(scopes))._replace(mark=None)
+
     def _ready(self) -> Connection:
         if self._connection is None and self._reading is not None:
             self._check_mine()
@@ -177,12 +183,14 @@ class Attempt(Transaction):
                 present = connection.seen(scopes, self._store.clock).stamps
                 different = [s for s, a, b in zip(scopes, seen.stamps, present, strict=True) if a is None or a != b]
                 if different:
-                    return f"table {', '.join(self._named(connection, scope) for scope in different)}"
+                    return ", ".join(self._named(connection, scope) for scope in different)
         return None
 
     def _named(self, connection: Connection, scope: Scope) -> str:
+        if scope <= TAGS:
+            return "a value of db.cache"
         name = connection.raw.execute("SELECT name FROM main._coeval_tables WHERE id = ?", (scope // BLOCK,)).get
-        return str(name)
+        return f"table {name}"
 
     def _end_reading(self) -> None:
         reading, self._reading = self._reading, None

@@ -14,14 +14,14 @@ from contextvars import ContextVar, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
-from .blocking import run, seen_now
+from .blocking import run, stamps_for
 from .cache.arguments import Arguments
 from .cache.flights import Flight, Landed
 from .cache.key import Key
 from .cache.private import given
 from .cache.tracked import Counts, Options, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
-from .coherence.scopes import TAGS, Scope, tag_scope
+from .coherence.scopes import Scope, tag_scope
 from .coherence.stamps import Mark, Seen
 from .errors import ConfigError, ParameterError
 from .snapshot import Snapshot
@@ -82,14 +82,16 @@ def checked(
         )
     errors = negative if isinstance(negative, tuple) else () if isinstance(negative, bool) else (negative,)
     if not all(isinstance(one, type) and issubclass(one, Exception) for one in errors):
-        raise ConfigError(
-            f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError"
-        )
+        raise ConfigError(f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError")
     varies = (vary,) if callable(vary) or isinstance(vary, ContextVar) else tuple(vary)
     if key is not None and not callable(key):
         raise ConfigError(f"key is a function of the arguments, not {key!r}", hint="key=lambda user: user.id")
     options = Options(
-        inf if ttl is None else float(ttl), tag_names(tags), float(stale_while_revalidate), negative is not False, errors
+        inf if ttl is None else float(ttl),
+        tag_names(tags),
+        float(stale_while_revalidate),
+        negative is not False,
+        errors,
     )
     return Named(options, key, varies, version, tuple(leave_out))
 
@@ -101,6 +103,11 @@ def tag_names(tags: str | Iterable[str]) -> tuple[str, ...]:
         if not isinstance(one, str) or not one:
             raise ParameterError(f"A tag is a text, not {one!r}", hint='tags=["orders"]')
     return names
+
+
+def tag_scopes(names: Iterable[str]) -> tuple[Scope, ...]:
+    """The scopes of tags, in order."""
+    return tuple(sorted({tag_scope(name) for name in names}))
 
 
 def decorated(db: Database, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
@@ -130,11 +137,13 @@ def decorated(db: Database, function: Callable[..., Any] | None, options: dict[s
 class Tracked:
     """A function with its options and the keys of its calls, whatever the face."""
 
+    firm = False
+
     def __init__(self, function: Callable[..., Any], named: Named) -> None:
         """Raises KeyArgumentError."""
         self.function = function
         self.options = named.options
-        self.scopes: tuple[Scope, ...] = tuple(sorted({tag_scope(tag) for tag in named.options.tags}))
+        self.scopes: tuple[Scope, ...] = tag_scopes(named.options.tags)
         self.counts = Counts()
         self.name = f"{function.__module__}.{function.__qualname__}"
         self._vary = named.vary
@@ -153,6 +162,10 @@ class Tracked:
             parts = tuple(one.get(None) if isinstance(one, ContextVar) else one() for one in self._vary)
             key = (*key, self._chosen.key((parts,), {})[1:])
         return key
+
+    def tier(self, engine: Engine) -> Any:
+        """Where its values are kept."""
+        return engine.tier
 
     def info(self) -> CacheInfo:
         """The counts."""
@@ -259,7 +272,8 @@ class Face:
         self.scopes = tracked.scopes
         self.counts = tracked.counts
         self.flights = engine.flights
-        self.tier = engine.tier
+        self.tier = tracked.tier(engine)
+        self.firm = tracked.firm
         self.engine = engine
         self.name = tracked.name
         self.alone = snapshot is not None
@@ -291,9 +305,7 @@ class _Call(Face):
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         if self._snapshot is not None:
             return await self._snapshot._open().seen(scopes)
-        if scopes and scopes[0] <= TAGS:
-            self.engine.make_tags()
-        return self.engine.using(lambda store: seen_now(store, store.readers, scopes))
+        return stamps_for(self.engine, lambda store: store.readers, scopes)
 
     async def wait(self, flight: Flight, seconds: float) -> Landed | None:
         if flight.loop is not None and flight.loop is running_loop():

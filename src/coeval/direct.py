@@ -24,6 +24,7 @@ from .writes import Writes
 if TYPE_CHECKING:
     from .changesets import Applied, Conflict
     from .engine import Engine
+    from .plain import PlainValues
     from .sqlite.connection import Parameters
     from .sqlite.store import Store
 
@@ -35,6 +36,7 @@ class DirectWrites(Writes):
 
     _engine: Engine
     _closed: bool
+    _values: PlainValues | None = None
 
     def _using(self) -> Engine:
         """The engine; raises ClosedError."""
@@ -45,6 +47,7 @@ class DirectWrites(Writes):
 
     def _settle(self, what: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in the transaction of this context, all of it or nothing; else in one of its own, ``what`` for those who wait."""
+        refuse_writes(what)
         unit = joined(self._engine)
         if isinstance(unit, Transaction):
             return unit._whole(lambda: work(unit))
@@ -124,13 +127,20 @@ class DirectWrites(Writes):
         Durable on return outside a transaction. What is being computed meanwhile is not kept with the old stamps. Two tags in four
         thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
         """
-        from .cached import tag_names
-        from .coherence.scopes import tag_scope
-        from .sqlite.tags import replace
+        from .cached import tag_names, tag_scopes
 
-        scopes = sorted({tag_scope(tag) for tag in tag_names(tags)})
-        self._using().make_tags()
-        self._settle("invalidate tags", lambda transaction: replace(transaction._ready().raw, scopes))
+        scopes = tag_scopes(tag_names(tags))
+        self._using().check_tags()
+        self._settle("invalidate tags", lambda transaction: transaction._restamp(scopes))
+
+    @property
+    def cache(self) -> PlainValues:
+        """Values that do not come from SQL: `get`, `set`, `get_or_set`, `delete`. See `PlainValues`."""
+        if self._values is None:
+            from .plain import PlainValues
+
+            self._values = PlainValues(self)
+        return self._values
 
     def write(self, function: Callable[[Transaction], T], retry: int = 3) -> T:
         """Run ``function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.
