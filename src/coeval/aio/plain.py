@@ -5,6 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -20,6 +21,7 @@ from ..transaction import Transaction
 from ..unit import current, joined
 from ..witnessing import carry_into_threads, witness
 from .cached import _Call
+from .database import HITS
 from .jobs import in_worker
 from .lanes import lane_of
 
@@ -44,6 +46,8 @@ class AsyncPlainValues:
         engine = await self._db._opened()
         name = plain_key(key)
         if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
+            if not entry.hits & HITS:  # the loop has its turn
+                await asyncio.sleep(0)
             return given(entry.rows)
         found = await self._look(engine, name)
         return found[0] if found else default
@@ -93,6 +97,8 @@ class AsyncPlainValues:
         engine = await self._db._opened()
         name = plain_key(key)
         if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
+            if not entry.hits & HITS:
+                await asyncio.sleep(0)
             return given(entry.rows)
         if not callable(make):
             raise ParameterError(

@@ -221,11 +221,12 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
     if call.alone or seen.schema is None:
         return None
     ended = call.firm and not valid and _ended(entry, seen)
-    if serve_stale and not ended and time < min(entry.proved, entry.expires) + call.options.stale:
+    since = entry.expires if valid else min(entry.proved, entry.expires)
+    if serve_stale and not ended and time < since + call.options.stale:
         call.counts.stale += 1
         call.later()
         return entry  # type: ignore[no-any-return]
-    if ended or time >= min(entry.proved, entry.expires) + entry.stale:
+    if ended or time >= since + entry.stale:
         call.tier.drop(entry)
     return None
 
