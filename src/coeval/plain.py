@@ -201,8 +201,7 @@ class Draft:
     def hold(self, own: Transaction) -> Set:
         """As `stamp`, for calls of this transaction to see, and to be kept at its end."""
         one = self.stamp(own)
-        if self.engine.settings.cache is not None:
-            own._hold(one)
+        own._hold(one)
         return one
 
     def keep(self, one: Set) -> None:

@@ -80,8 +80,12 @@ def test_set_get_delete(db):
 def test_get_or_set_makes_it_once(db):
     """And None is kept, too."""
     made: list[int] = []
+
+    def make():
+        made.append(1)
+
     for _ in range(3):
-        assert db.cache.get_or_set(("user", 7), lambda: made.append(1)) is None
+        assert db.cache.get_or_set(("user", 7), make) is None
     assert [1] == made
     assert db.cache.get(("user", 7), 5) is None
     assert 5 == db.cache.get(("user", 7.0), 5)
@@ -142,14 +146,14 @@ def test_what_cannot_be_kept(db, caplog):
     for make in (coroutine, 7):
         with pytest.raises(errors.ParameterError, match="get_or_set takes"):
             db.cache.get_or_set("n", make)
-    for call in (
+    for use in (
         db.cache.get,
         db.cache.delete,
         lambda key: db.cache.set(key, 1),
         lambda key: db.cache.get_or_set(key, int),
     ):
         with pytest.raises(errors.KeyArgumentError, match="object"):
-            call(("a", object()))
+            use(("a", object()))
     assert 1 == db.cache.get("k")
 
 
@@ -618,6 +622,23 @@ def test_an_old_value_of_what_it_read(db, foreign):
     wait_until(lambda: count() == 1)
 
 
+def test_an_old_value_of_what_has_no_stamp(db, other):
+    """Any commit may have been the end of it, so it is never given old; and no transaction can prove it."""
+    sql = "SELECT count(*) FROM sqlite_schema"
+
+    def count():
+        return db.cache.get_or_set("n", lambda: db.scalar(sql), stale_while_revalidate=30)
+
+    before = count()
+    assert before == count() == db.cache.get("n")
+    with db.transaction():
+        assert db.cache.get("n") is None
+    assert before == count()
+    other.ask("set", "n", 0)
+    other.ask("execute", "CREATE TABLE t (v)")
+    assert before < count() == db.scalar(sql)
+
+
 # -- what it costs -------------------------------------------------------------------------------------------------------------
 
 
@@ -630,6 +651,10 @@ def test_what_each_call_costs(open_db, monkeypatch):
     looked: list[Any] = []
     find = db._engine.find
 
+    def look(key):
+        looked.append(key)
+        return find(key)
+
     def said(call):
         trace.ran.clear()
         looked.clear()
@@ -640,7 +665,7 @@ def test_what_each_call_costs(open_db, monkeypatch):
     read = "SELECT version, stamp,"
     write = ["BEGIN IMMEDIATE", stamp, read, "COMMIT"]
     assert write == said(lambda: db.cache.set("k", 1))
-    monkeypatch.setattr(db._engine, "find", lambda key: (looked.append(key), find(key))[1])
+    monkeypatch.setattr(db._engine, "find", look)
     assert [read] == said(lambda: db.cache.get("k"))
     assert [] == said(lambda: db.cache.get("k"))
     assert 1 == len(looked)

@@ -32,6 +32,12 @@ class Point:
 class Zone(dt.tzinfo):
     """One that says where it lies."""
 
+    def utcoffset(self, _):
+        """As UTC."""
+        return dt.timedelta(0)
+
+    dst = tzname = utcoffset
+
 
 DIFFERENT = [
     "1", 1, True, 1.0, b"1", None, "", (), (1,), ("1",), (1, 2), (2, 1), ((1,), 2), (1, (2,)), 0.0, -0.0, float("nan"),
