@@ -183,14 +183,14 @@ class Attempt(Transaction):
                 present = connection.seen(scopes, self._store.clock).stamps
                 different = [s for s, a, b in zip(scopes, seen.stamps, present, strict=True) if a is None or a != b]
                 if different:
-                    return ", ".join(self._named(connection, scope) for scope in different)
+                    values = ["a value of db.cache"] if different[0] <= TAGS else []
+                    names = [self._named(connection, scope) for scope in different if scope > TAGS]
+                    return ", ".join([*values, *([f"table {', '.join(names)}"] if names else [])])
         return None
 
     def _named(self, connection: Connection, scope: Scope) -> str:
-        if scope <= TAGS:
-            return "a value of db.cache"
         name = connection.raw.execute("SELECT name FROM main._coeval_tables WHERE id = ?", (scope // BLOCK,)).get
-        return f"table {name}"
+        return str(name)
 
     def _end_reading(self) -> None:
         reading, self._reading = self._reading, None

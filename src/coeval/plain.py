@@ -15,7 +15,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .blocking import run
-from .cache.entry import Entry
 from .cache.key import Key
 from .cache.pending import Set
 from .cache.plain import SPACE, plain_key, plain_scope
@@ -66,8 +65,12 @@ class PlainValues:
         """
         engine = self._db._using()
         name = (SPACE, key) if type(key) is str else plain_key(key)
-        if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
-            return given(entry.rows)
+        if current.get() is None and witness.get() is None:
+            entry: Any = engine.find(name)
+            if entry is None:
+                return default
+            if at_hand(engine, entry):
+                return given(entry.rows)
         found = self._look(engine, name)
         return found[0] if found else default
 
@@ -107,7 +110,8 @@ class PlainValues:
         """
         engine = self._db._using()
         name = plain_key(key)
-        if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
+        entry: Any = engine.find(name)
+        if current.get() is None and witness.get() is None and at_hand(engine, entry):
             return given(entry.rows)  # type: ignore[no-any-return]
         if inspect.iscoroutinefunction(make) or not callable(make):
             raise ParameterError(
@@ -215,24 +219,23 @@ class Draft:
             _unkept(self, None, f"it takes more than 1/{LARGEST} of memory_limit")  # type: ignore[arg-type]
 
 
-def at_hand(engine: Engine, key: Key) -> Entry | None:
-    """The value that the commit clock vouches for: one look-up, no statement."""
-    entry: Any = engine.find(key)
+def at_hand(engine: Engine, entry: Any) -> bool:
+    """Whether the commit clock vouches for ``entry``, a `KeptCall` or None, and its time is not over; no statement is made."""
     if entry is None or entry.mark is None:
-        return None
+        return False
     try:
         if entry.mark != engine.now():
-            return None
+            return False
     except ValueError:  # the clock is just being closed
-        return None
+        return False
     if entry.stale or entry.expires != inf:
         now = time.monotonic()
         if entry.expires <= now:
-            return None
+            return False
         entry.proved = now
     entry.hits += 1
     engine.values.hits += 1
-    return entry  # type: ignore[no-any-return]
+    return True
 
 
 def look_within(unit: Transaction, engine: Engine, key: Key) -> tuple[Any, ...]:

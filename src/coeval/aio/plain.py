@@ -45,10 +45,14 @@ class AsyncPlainValues:
         """The value of ``key``, or ``default``, as `PlainValues.get`."""
         engine = await self._db._opened()
         name = plain_key(key)
-        if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
-            if not entry.hits & HITS:  # the loop has its turn
-                await asyncio.sleep(0)
-            return given(entry.rows)
+        if current.get() is None and witness.get() is None:
+            entry: Any = engine.find(name)
+            if entry is None:
+                return default
+            if at_hand(engine, entry):
+                if not entry.hits & HITS:  # the loop has its turn
+                    await asyncio.sleep(0)
+                return given(entry.rows)
         found = await self._look(engine, name)
         return found[0] if found else default
 
@@ -96,7 +100,8 @@ class AsyncPlainValues:
         """
         engine = await self._db._opened()
         name = plain_key(key)
-        if current.get() is None and witness.get() is None and (entry := at_hand(engine, name)) is not None:
+        entry: Any = engine.find(name)
+        if current.get() is None and witness.get() is None and at_hand(engine, entry):
             if not entry.hits & HITS:
                 await asyncio.sleep(0)
             return given(entry.rows)

@@ -15,16 +15,21 @@ from typing import Any
 from ..coherence.scopes import Scope, value_scope
 from ..errors import KeyArgumentError
 from .arguments import DEEPEST, Arguments
-from .key import Key
+from .key import PLAIN, Key
 
 #: What the keys of plain values begin with; no statement and no call has it.
 SPACE = ("value",)
+
+#: Types of values that a tuple may hold to be its own canonical form; a float may be zero, or no number.
+_QUICK = PLAIN - {float}
 
 
 def plain_key(key: Any) -> Key:
     """The key of the plain value that the user calls ``key``. Raises KeyArgumentError, which names it."""
     if type(key) is str:
         return (SPACE, key)
+    if type(key) is tuple and _QUICK.issuperset(types := tuple(map(type, key))):
+        return (SPACE, key, types)
     shape, value = _keys._canonical(key, "key", DEEPEST)
     return (SPACE, value, shape)
 
