@@ -40,7 +40,8 @@ class Zone(dt.tzinfo):
 
 
 DIFFERENT = [
-    "1", 1, True, 1.0, b"1", None, "", (), (1,), (True,), (1.0,), (0.0,), ("1",), (1, 2), (2, 1), ((1,), 2), (1, (2,)), 0.0, -0.0, float("nan"),
+    "1", 1, True, 1.0, b"1", None, "", (), (1,), (True,), (1.0,), (0.0,), ("1",),
+    (1, 2), (2, 1), ((1,), 2), (1, (2,)), 0.0, -0.0, float("nan"),
     Decimal(1), Decimal("1.0"), dt.date(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), Colour.RED, Point(1), Point(2),
     frozenset({1, 2}), 10**5000, "\ud800",
 ]  # fmt: skip
