@@ -36,6 +36,21 @@ class Child:
     def scalar(self, sql):
         return (self.unit or self.db).scalar(sql)
 
+    def get(self, key):
+        return self.db.cache.get(key)
+
+    def set(self, key, value, tags=()):
+        self.db.cache.set(key, value, tags=tags)
+
+    def get_or_set(self, key, value, tags=()):
+        return self.db.cache.get_or_set(key, lambda: value, tags=tags)
+
+    def delete(self, key):
+        self.db.cache.delete(key)
+
+    def invalidate(self, *tags):
+        self.db.invalidate(*tags)
+
     def begin(self, kind):
         self.unit = getattr(self.db, kind)().__enter__()
 

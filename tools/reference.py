@@ -19,10 +19,11 @@ import coeval
 from coeval import errors, events
 from coeval.cli.group import coeval as commands
 from coeval.config import Settings
+from coeval.plain import PlainValues
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
-FACES = (coeval.Database, coeval.Transaction, coeval.Snapshot, coeval.Blob, coeval.AsyncDatabase)
+FACES = (coeval.Database, PlainValues, coeval.Transaction, coeval.Snapshot, coeval.Blob, coeval.AsyncDatabase)
 RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Loaded, coeval.Statistics, coeval.Explanation)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from .blocking import BlockingReading, BlockingSource, run
 from .cache.lookup import Request, read_within
-from .coherence.scopes import BLOCK
+from .coherence.scopes import BLOCK, TAGS
 from .errors import SerializationError
 from .reads import request
 from .rows import Result, Row
@@ -126,6 +126,12 @@ class Attempt(Transaction):
             check_write(self._refuse(sql, parameters), in_transaction=True)
         return super()._write_many(sql, parameters)
 
+    def _seen(self, scopes: tuple[Scope, ...]) -> Seen:
+        if self._connection is not None or self._reading is None:
+            return super()._seen(scopes)
+        self._check_mine()
+        return run(self._reading.seen(scopes))._replace(mark=None)
+
     def _ready(self) -> Connection:
         if self._connection is None and self._reading is not None:
             self._check_mine()
@@ -179,7 +185,9 @@ class Attempt(Transaction):
                 present = connection.seen(scopes, self._store.clock).stamps
                 different = [s for s, a, b in zip(scopes, seen.stamps, present, strict=True) if a is None or a != b]
                 if different:
-                    return f"table {', '.join(self._named(connection, scope) for scope in different)}"
+                    values = ["a value of db.cache"] if different[0] <= TAGS else []
+                    names = [self._named(connection, scope) for scope in different if scope > TAGS]
+                    return ", ".join([*values, *([f"table {', '.join(names)}"] if names else [])])
         return None
 
     def _named(self, connection: Connection, scope: Scope) -> str:

@@ -5,13 +5,13 @@ Ring: shell.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
 from .cache.lookup import Reading, Request, Rows
-from .coherence.scopes import Scope
+from .coherence.scopes import TAGS, Scope
 from .coherence.stamps import Seen
 from .errors import SnapshotEndedError, SQLError
 from .rows import Row
@@ -110,6 +110,21 @@ def seen_now(store: Store, readers: Lender, scopes: tuple[Scope, ...] | None) ->
         readers.give_back_doubtful(connection)
         raise
     readers.give_back(connection)
+    return seen
+
+
+def stamps_for(engine: Engine, lender: Callable[[Store], Lender], scopes: tuple[Scope, ...] | None) -> Seen:
+    """As `seen_now`, where ``scopes`` may be those of tags and plain values, whose stamps are made where they are missing."""
+
+    def look(store: Store) -> Seen:
+        return seen_now(store, lender(store), scopes)
+
+    if not scopes or scopes[0] > TAGS:
+        return engine.using(look)
+    engine.make_tags()
+    seen = engine.using(look)
+    if (seen.schema is None or None in seen.stamps) and engine.make_tags(again=True):
+        seen = engine.using(look)
     return seen
 
 

@@ -16,7 +16,7 @@ from contextvars import ContextVar, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
-from .blocking import run, seen_now
+from .blocking import run, stamps_for
 from .cache.arguments import Arguments
 from .cache.canonical import NotCanonical, canonical
 from .cache.flights import Flight, Landed
@@ -26,9 +26,9 @@ from .cache.options import Named, checked
 from .cache.private import given
 from .cache.tracked import Counts, KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
-from .coherence.scopes import TAGS, Scope, function_scope, tag_scope
+from .coherence.scopes import Scope, function_scope, tag_scopes
 from .coherence.stamps import Mark, Seen
-from .errors import ConfigError, KeyArgumentError, StoreError
+from .errors import ConfigError, KeyArgumentError
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
 from .transaction import IN_TRANSACTION, Transaction
@@ -83,12 +83,14 @@ def decorated(db: Database, function: Callable[..., Any] | None, options: dict[s
 class Tracked:
     """A function with its options and the keys of its calls, whatever the face."""
 
+    firm = False
+
     def __init__(self, function: Callable[..., Any], named: Named, settings: Settings) -> None:
         """Raises KeyArgumentError."""
         self.function = function
         self.options = named.options
         self.name = name_of(function)
-        self.tags: tuple[Scope, ...] = tuple(sorted({tag_scope(tag) for tag in named.options.tags}))
+        self.tags: tuple[Scope, ...] = tag_scopes(named.options.tags)
         #: what `invalidate` gives another stamp; only that of an answer that may depend on more than this database
         self.own: Scope | None = function_scope(self.name) if named.options.tags or named.options.ttl < inf else None
         self.scopes = self.tags if self.own is None else tuple(sorted({*self.tags, self.own}))
@@ -111,6 +113,10 @@ class Tracked:
             parts = tuple(one.get(None) if isinstance(one, ContextVar) else one() for one in self._vary)
             key = (self.identity, "vary", key[1:], *chosen(self.name, "vary", parts))
         return key
+
+    def tier(self, engine: Engine) -> Any:
+        """Where its values are kept."""
+        return engine.tier
 
     def info(self) -> CacheInfo:
         """The counts."""
@@ -140,14 +146,6 @@ def forget(engine: Engine, tracked: Tracked, key: Key) -> None:
     if tracked.own is not None and not engine.stampable:
         engine.tier.clear()
     engine.tier.forget(key)
-
-
-def stamped(engine: Engine) -> None:
-    """See to it that tags have stamps, if that can be done: without them nothing that has one is kept."""
-    try:
-        engine.make_tags()
-    except StoreError as error:  # somebody else writes for long; the file is read-only, or full
-        log.warning("The stamps of tags could not be made, so that calls with tags are not cached yet: %s", error)
 
 
 class CachedFunction(Generic[P, R]):
@@ -290,7 +288,8 @@ class Face:
         self.scopes = tracked.scopes if engine.stampable else tracked.tags
         self.counts = tracked.counts
         self.flights = engine.flights
-        self.tier = engine.tier
+        self.tier = tracked.tier(engine)
+        self.firm = tracked.firm
         self.engine = engine
         self.alone = snapshot is not None
         self.loop = running_loop()
@@ -340,9 +339,7 @@ class _Call(Face):
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         if self._snapshot is not None:
             return await self._snapshot._open().seen(scopes)
-        if scopes and scopes[0] <= TAGS:
-            stamped(self.engine)
-        return self.engine.using(lambda store: seen_now(store, store.readers, scopes))
+        return stamps_for(self.engine, lambda store: store.readers, scopes)
 
     async def wait(self, flight: Flight, seconds: float) -> Landed | None:
         if flight.loop is not None and flight.loop is running_loop():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .changesets import Applied, Conflict
     from .coherence.scopes import Scope
     from .engine import Engine
+    from .plain import PlainValues
     from .sqlite.connection import Parameters
     from .sqlite.store import Store
 
@@ -36,6 +37,7 @@ class DirectWrites(Writes):
 
     _engine: Engine
     _closed: bool
+    _values: PlainValues | None = None
 
     def _using(self) -> Engine:
         """The engine; raises ClosedError."""
@@ -46,6 +48,7 @@ class DirectWrites(Writes):
 
     def _settle(self, what: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in the transaction of this context, all of it or nothing; else in one of its own, ``what`` for those who wait."""
+        refuse_writes(what)
         unit = joined(self._engine)
         if isinstance(unit, Transaction):
             return unit._whole(lambda: work(unit))
@@ -126,21 +129,24 @@ class DirectWrites(Writes):
         thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
         """
         from .cache.options import tag_names
-        from .coherence.scopes import tag_scope
+        from .coherence.scopes import tag_scopes
 
-        self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))
+        self._restamp("invalidate()", tag_scopes(tag_names(tags)))
 
-    def _restamp(self, what: str, scopes: Sequence[Scope]) -> None:
+    def _restamp(self, what: str, scopes: tuple[Scope, ...]) -> None:
         """New stamps for ``scopes`` of tags, in the transaction of this context or in one of their own."""
-        from .sqlite.tags import replace
-
         refuse_writes(what)
-        engine = self._using()
-        if isinstance(joined(engine), Transaction):
-            engine.check_tags()  # those that are replaced are made, too; another transaction for the others would wait for this one
-        else:
-            engine.make_tags()
-        self._settle(what, lambda transaction: replace(transaction._ready().raw, scopes))
+        self._using().check_tags()
+        self._settle(what, lambda transaction: transaction._restamp(scopes))
+
+    @property
+    def cache(self) -> PlainValues:
+        """Values that do not come from SQL: `get`, `set`, `get_or_set`, `delete`. See `PlainValues`."""
+        if self._values is None:
+            from .plain import PlainValues
+
+            self._values = PlainValues(self)
+        return self._values
 
     def write(self, function: Callable[[Transaction], T], retry: int = 3) -> T:
         """Run ``function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.

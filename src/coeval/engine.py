@@ -18,6 +18,7 @@ import apsw
 
 from .cache.entry import Entry
 from .cache.flights import Flights
+from .cache.tracked import Counts
 from .coherence.stamps import Mark
 from .config import Settings, conflicts
 from .errors import ClosedError, ConfigError, OpenError
@@ -29,6 +30,7 @@ from .sqlite.readers import Retired
 from .sqlite.sizes import load_of, sizes
 from .sqlite.store import Store
 from .tiers.memory import MemoryTier
+from .tiers.sets import Sets
 from .unit import joined
 from .workers import Workers
 
@@ -115,6 +117,8 @@ class Engine:
         self.find: Callable[[Any], Entry | None] = self.tier.find
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
+        self.sets = Sets()
+        self.values = Counts()  #: what became of the calls for plain values
         self._tagged: Store | None = None  # the store that is known to have stamps for tags
         self._private = private
         self._users = 0
@@ -144,21 +148,24 @@ class Engine:
                 if store is not None:
                     self._replace(store)
 
-    def make_tags(self) -> None:
-        """See to it that tags have stamps: one transaction, once in the life of a file. Raises ConfigError where it may not be changed."""
-        store = self.store()
-        if store is not self._tagged:
-            self.check_tags()
-            self.using(tags.ensure)
-            self._tagged = store
-
     def check_tags(self) -> None:
-        """Raise ConfigError where tags cannot have stamps."""
+        """Raise ConfigError where tags can have no stamps."""
         if self.settings.coherence != "stamps":
             raise ConfigError(
-                'coherence="clock" leaves the file as it is, so there is no place for the stamps of tags',
-                hint="Open it with the default coherence to use tags.",
+                'coherence="clock" leaves the file as it is, so there is no place for the stamps of tags and plain values',
+                hint="Open it with the default coherence to use them.",
             )
+
+    def make_tags(self, *, again: bool = False) -> bool:
+        """See to it that tags have stamps, where that can be done at once: one transaction, once in the life of a file. True: they have.
+
+        ``again``: somebody else has taken them away, or has changed the schema. Raises ConfigError.
+        """
+        store = self.store()
+        if again or store is not self._tagged:
+            self.check_tags()
+            self._tagged = store if self.using(tags.ensure) else None
+        return self._tagged is store
 
     @property
     def stampable(self) -> bool:
@@ -283,6 +290,7 @@ class Engine:
                 store.abandon()
         self._retired = []
         self.flights.after_fork_in_child()
+        self.sets.after_fork_in_child()
         self._detach()
 
     def _detach(self) -> None:

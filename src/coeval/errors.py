@@ -13,8 +13,8 @@
     │   ├── ColumnError          a row has no such column, or more than one                       (LookupError)
     │   ├── ClosedError          the database, transaction or snapshot is closed
     │   ├── ReentryError         the call would wait for its own caller
-    │   ├── TrackedWriteError    a function decorated with @db.cached writes
-    │   └── KeyArgumentError     an argument of a cached function cannot be part of a key             (TypeError)
+    │   ├── TrackedWriteError    a function whose result is kept (@db.cached, get_or_set) writes
+    │   └── KeyArgumentError     an argument of a cached function, or of db.cache, cannot be a key    (TypeError)
     ├── ResultError              the statement ran, and its result is not what was asked for
     │   ├── NoRowError           one row was asked for and there is none
     │   ├── ManyRowsError        one row was asked for and there are more
@@ -138,11 +138,11 @@ class ReentryError(UsageError):
 
 
 class TrackedWriteError(UsageError):
-    """A function decorated with ``@db.cached`` writes."""
+    """A function whose result is kept writes: one decorated with ``@db.cached``, or the ``make`` of ``db.cache.get_or_set``."""
 
 
 class KeyArgumentError(UsageError, TypeError):
-    """An argument of a cached function cannot be part of a key."""
+    """An argument of a cached function cannot be part of a key, or what was given to ``db.cache`` cannot be one."""
 
 
 class ResultError(Error):

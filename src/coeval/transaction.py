@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from .errors import ClosedError, StoreError
+from .cache.pending import Pending
+from .errors import ClosedError, SQLError, StoreError
 from .reads import Reads, request
 from .rows import Result, Row
+from .sqlite import tags
 from .sqlite.place import Turn
 from .sqlite.routing import check_parameters, check_read, check_write
 from .sqlite.script import run_script
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .cache.lookup import Request
+    from .cache.pending import Set
     from .changesets import Recording
+    from .coherence.scopes import Scope
+    from .coherence.stamps import Seen
     from .engine import Engine
     from .sqlite.connection import Connection, Parameters
     from .sqlite.store import Store
@@ -44,6 +49,7 @@ class Transaction(Unit, Reads, Writes):
     """Reads and writes in one transaction. Calls on the database in the same context join it."""
 
     _turn: Turn | None = None
+    _pending: Pending | None = None
 
     def __init__(self, engine: Engine, what: str = "transaction()") -> None:
         """``what`` is for the error messages of those who wait: the statement, where there is one."""
@@ -136,13 +142,19 @@ class Transaction(Unit, Reads, Writes):
                 hint="An earlier statement failed with OR ROLLBACK, a full disk or an I/O error, or was cancelled: let that error out.",
             )
         repaired = None
+        kept: list[Set] = []
         try:
             if self._schema_changed:
                 repaired = self._store.verify_within(connection)
+            if self._pending is not None:
+                clock = self._store.clock
+                kept = self._pending.surviving(lambda scopes: connection.seen(scopes, clock))
         except BaseException:
             writer.rollback()
             raise
         writer.commit()
+        for one in kept:
+            self._engine.sets.keep(one, self._engine.tier)
         self._store.verified(repaired)
         self._engine.events.tell("write")
 
@@ -228,6 +240,30 @@ class Transaction(Unit, Reads, Writes):
         if self._connection is not None:
             return self._store.statements.analyse(sql).statement
         return self._engine.using(lambda store: store.statements.analyse(sql)).statement
+
+    # -- plain values, and tags -----------------------------------------------------------------------------------
+
+    def _seen(self, scopes: tuple[Scope, ...]) -> Seen:
+        """Stamps as this transaction sees them, with its own changes: nothing may be marked with them."""
+        return self._ready().seen(scopes, self._store.clock)._replace(mark=None)
+
+    def _restamp(self, scopes: tuple[Scope, ...]) -> None:
+        """New stamps for tags or plain values."""
+        connection = self._ready()
+        try:
+            tags.replace(connection, scopes)
+        except SQLError:  # somebody has dropped our table
+            self._store.verify_within(connection)
+            self._schema_changed = True
+            tags.replace(connection, scopes)
+
+    def _hold(self, one: Set) -> None:
+        """A plain value was set: calls of this transaction see it, and it is kept at the end."""
+        if self._pending is None:
+            self._pending = Pending(self._engine.tier.limit)
+        self._pending.add(one)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
 
     def _ready(self) -> Connection:
         """The connection, where this transaction goes on and the caller may use it."""

@@ -52,7 +52,7 @@ def refuse_writes(what: str) -> None:
     """Raise TrackedWriteError inside a tracked call: its next answer may come from the cache, without the write."""
     if watched() is not None:
         raise TrackedWriteError(
-            f"{what} was called inside a function decorated with @db.cached",
+            f"{what} was called inside a function whose result is kept (@db.cached, or the make of db.cache.get_or_set)",
             hint="A cached call does not run again; write outside of it.",
         )
 

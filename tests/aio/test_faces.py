@@ -8,7 +8,9 @@ import pytest
 
 from coeval import Database, Snapshot, Transaction
 from coeval.aio import AsyncBlob, AsyncDatabase, AsyncRowStream, AsyncSnapshot, AsyncTransaction
+from coeval.aio.plain import AsyncPlainValues
 from coeval.blob import Blob
+from coeval.plain import PlainValues
 from coeval.streams import RowStream
 
 PAIRS = [
@@ -16,6 +18,7 @@ PAIRS = [
     (Transaction, AsyncTransaction),
     (Snapshot, AsyncSnapshot),
     (RowStream, AsyncRowStream),
+    (PlainValues, AsyncPlainValues),
 ]
 
 #: Only on one side: the door to the other face; what asyncio calls closing; a transaction of one call, which is internal.

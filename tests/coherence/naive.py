@@ -136,3 +136,63 @@ class TaggedByRows(DeleteAfterCommit):
         for key, rows in list(self.entries.items()):
             if any(row[0] in touched for row in rows):
                 del self.entries[key]
+
+
+class DeleteValue:
+    """Plain values by hand: a load stores what it made, deleting takes it away (race 1)."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def get_or_set(self, key: str, make: Callable[[], Any]) -> Any:
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def get(self, key: str) -> Any:
+        return self.kept.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.kept[key] = value
+
+    def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+
+class StampValueAfterLoad(DeleteValue):
+    """Each key has a version, read when the value has been made (race 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions: dict[str, int] = {}
+
+    def get_or_set(self, key: str, make: Callable[[], Any]) -> Any:
+        if self.get(key) is None:
+            value = make()
+            self.kept[key] = (self.versions.get(key, 0), value)
+        return self.get(key)
+
+    def get(self, key: str) -> Any:
+        version, value = self.kept.get(key, (None, None))
+        return value if version == self.versions.get(key, 0) else None
+
+    def set(self, key: str, value: Any) -> None:
+        self.delete(key)
+        self.kept[key] = (self.versions[key], value)
+
+    def delete(self, key: str) -> None:
+        self.versions[key] = self.versions.get(key, 0) + 1
+
+
+class ValueForAWhile(DeleteValue):
+    """Each process keeps a value for a while, and hears of nobody (races 10, 14)."""
+
+    def __init__(self, now: Callable[[], float], seconds: float = 60.0) -> None:
+        super().__init__()
+        self.now = now
+        self.seconds = seconds
+
+    def get_or_set(self, key: str, make: Callable[[], Any]) -> Any:
+        if key not in self.kept or self.kept[key][0] <= self.now():
+            self.kept[key] = (self.now() + self.seconds, make())
+        return self.kept[key][1]

@@ -13,15 +13,15 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from ..blocking import run, seen_now
+from ..blocking import run, stamps_for
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, checked
 from ..cache.private import given
 from ..cache.tracked import Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget, stamped
+from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget
 from ..coherence.proof import Witness
-from ..coherence.scopes import TAGS, Scope
+from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen
 from ..errors import ConfigError
 from ..snapshot import Snapshot
@@ -183,11 +183,9 @@ class _Call(Face):
         engine, snapshot = self.engine, self._snapshot
         if snapshot is not None:
             return await lane_of(snapshot).call(lambda: run(snapshot._open().seen(scopes)))
-        if scopes and scopes[0] <= TAGS and engine._tagged is not engine._store:
-            await in_worker(engine.workers.chores, lambda _: stamped(engine))
 
         def look(job: Job) -> Seen:
-            return engine.using(lambda store: seen_now(store, Held(store.readers, job), scopes))
+            return stamps_for(engine, lambda store: Held(store.readers, job), scopes)
 
         return await in_worker(engine.workers.held, look)
 

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from ..sqlite.connection import Parameters
     from ..sqlite.statement import Statement
     from ..sqlite.store import Store
+    from .plain import AsyncPlainValues
 
 T = TypeVar("T")
 
 
 class AsyncDirectWrites(AsyncWrites):
     """Writes of a face: those that may be committed together with others go that way, without a thread of their own."""
+
+    _values: AsyncPlainValues | None = None
 
     async def _opened(self) -> Engine:
         """The engine; raises ClosedError."""
@@ -150,45 +153,43 @@ class AsyncDirectWrites(AsyncWrites):
 
         return await surely(engine.workers.held, whole)
 
+    async def _settle(self, engine: Engine, what: str, work: Callable[[Transaction], T]) -> T:
+        """``work`` in the transaction of this task, all of it or nothing; else in one of its own, ``what`` for those who wait."""
+        refuse_writes(what)
+        unit = joined(engine)
+        if isinstance(unit, Transaction):
+            return await lane_of(unit).write(lambda: None, lambda: unit._whole(lambda: work(unit)))
+        return await self._alone(engine, what, lambda _: None, work)
+
     async def apply(self, changeset: bytes, *, conflict: Conflict = "abort") -> Applied:
         """Make the changes of a changeset, as `Database.apply`, in one transaction or in the one around it."""
         from ..changesets import apply
 
         engine = await self._opened()
-        unit = joined(engine)
-        if isinstance(unit, Transaction):
-            return await lane_of(unit).write(
-                lambda: None, lambda: unit._whole(lambda: apply(unit, changeset, conflict))
-            )
-        return await self._alone(
-            engine, "apply a changeset", lambda _: None, lambda own: apply(own, changeset, conflict)
-        )
+        return await self._settle(engine, "apply a changeset", lambda own: apply(own, changeset, conflict))
 
     async def invalidate(self, *tags: str) -> None:
         """Make every kept value that has one of ``tags`` invalid, as `Database.invalidate`."""
         from ..cache.options import tag_names
-        from ..coherence.scopes import tag_scope
+        from ..coherence.scopes import tag_scopes
 
-        await self._restamp("invalidate()", sorted({tag_scope(tag) for tag in tag_names(tags)}))
+        await self._restamp("invalidate()", tag_scopes(tag_names(tags)))
 
-    async def _restamp(self, what: str, scopes: Sequence[Scope]) -> None:
+    async def _restamp(self, what: str, scopes: tuple[Scope, ...]) -> None:
         """New stamps for ``scopes`` of tags, as `DirectWrites._restamp`."""
-        from ..sqlite.tags import replace as replace_stamps
-
         refuse_writes(what)
         engine = await self._opened()
-        unit = joined(engine)
-        if isinstance(unit, Transaction):
-            engine.check_tags()
-        else:
-            await in_worker(engine.workers.chores, lambda _: engine.make_tags())
+        engine.check_tags()
+        await self._settle(engine, what, lambda own: own._restamp(scopes))
 
-        def work(own: Transaction) -> None:
-            replace_stamps(own._ready().raw, scopes)
+    @property
+    def cache(self) -> AsyncPlainValues:
+        """Values that do not come from SQL, as `Database.cache`."""
+        if self._values is None:
+            from .plain import AsyncPlainValues
 
-        if isinstance(unit, Transaction):
-            return await lane_of(unit).write(lambda: None, lambda: unit._whole(lambda: work(unit)))
-        return await self._alone(engine, what, lambda _: None, work)
+            self._values = AsyncPlainValues(self)
+        return self._values
 
     async def write(self, function: Callable[[Any], Awaitable[T]], retry: int = 3) -> T:
         """Run ``await function(tx)`` as one serialisable transaction that takes its turn at its first write, and give what it returns.

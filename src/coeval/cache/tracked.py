@@ -16,7 +16,7 @@ from math import inf
 from typing import Any, Protocol
 
 from ..coherence.proof import Proof, Witness
-from ..coherence.scopes import Scope
+from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Mark, Seen
 from ..coherence.validity import valid_by_stamps, worth_keeping
 from .entry import Entry
@@ -57,16 +57,17 @@ class KeptCall(Entry):
     """The entry of a call. ``rows`` is its value, or what makes it."""
 
     rows: Any
-    __slots__ = ("expires", "proved", "shared")
+    __slots__ = ("expires", "proved", "shared", "stale")
 
     shared: bool  #: the value is given as it is, as long as the clock vouches for it
     expires: float  #: time.monotonic() at which it ends; inf: never
     proved: float  #: when it was last known to be valid
+    stale: float  #: seconds for which it may be given after that
 
 
 @dataclass
 class Counts:
-    """What became of the calls of one function."""
+    """What became of the calls of one function, or of those for plain values."""
 
     hits: int = 0
     misses: int = 0
@@ -82,7 +83,7 @@ class Shell(Protocol):
     key: Key
     outer: Witness | None
     options: Options
-    scopes: tuple[Scope, ...]  #: of its tags, and of the function
+    scopes: tuple[Scope, ...]  #: of its tags, and of the function, or of itself where it is a plain value
     counts: Counts
     flights: Flights
     tier: Any
@@ -92,6 +93,7 @@ class Shell(Protocol):
         """What the reads of the call are told of as."""
 
     alone: bool  #: nobody's flight is joined: inside a snapshot
+    firm: bool  #: what was ended by a stamp of its tags, or its own, is not given even while a new value is made
     loop: object  #: the event loop that the caller is a task of
 
     async def invoke(self, witness: Witness) -> Any:
@@ -201,14 +203,17 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
     if entry is None:
         return None
     time = call.time()
-    if entry.expires <= time:
-        call.tier.drop(entry)
+    over = entry.expires <= time
+    if over and (call.alone or not serve_stale or time >= entry.expires + call.options.stale):
+        if time >= entry.expires + entry.stale:
+            call.tier.drop(entry)
         return None
-    if not call.alone and entry.mark is not None and entry.mark == call.now():
+    if not over and not call.alone and entry.mark is not None and entry.mark == call.now():
         entry.proved = time
         return entry  # type: ignore[no-any-return]
     seen = await call.seen(entry.scopes)
-    if valid_by_stamps(entry, seen) or (entry.scopes is None and seen.mark is not None and entry.mark == seen.mark):
+    valid = valid_by_stamps(entry, seen) or (entry.scopes is None and seen.mark is not None and entry.mark == seen.mark)
+    if valid and not over:
         if not call.alone:
             entry.proved = time
             if seen.mark is not None:
@@ -217,13 +222,23 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
         return entry  # type: ignore[no-any-return]
     if call.alone or seen.schema is None:
         return None
-    if serve_stale and time < entry.proved + call.options.stale:
+    ended = call.firm and not valid and _ended(entry, seen)
+    since = entry.expires if valid else min(entry.proved, entry.expires)
+    if serve_stale and not ended and time < since + call.options.stale:
         call.counts.stale += 1
         call.later()
         return entry  # type: ignore[no-any-return]
-    if call.options.stale == 0:
+    if ended or time >= since + entry.stale:
         call.tier.drop(entry)
     return None
+
+
+def _ended(entry: KeptCall, seen: Seen) -> bool:
+    """Whether a stamp of its tags, or its own as a plain value, is another: what was set, deleted or invalidated."""
+    return entry.scopes is None or any(
+        scope <= TAGS and (now is None or then != now)
+        for scope, then, now in zip(entry.scopes, entry.stamps, seen.stamps, strict=True)
+    )
 
 
 async def _compute(call: Shell, flight: Flight | None) -> Any:
@@ -257,7 +272,7 @@ def _keep(
     options = call.options
     if proof is None:
         return _unkept(call, value, ", ".join(witness.reasons))
-    if not witness.reads and not options.tags and options.ttl == inf:
+    if not witness.reads and not call.scopes and options.ttl == inf:
         return _unkept(call, value, "it read nothing through this database, and has neither ttl nor tags")
     if not worth_keeping(Seen(*_seen(proof)), proof.scopes):
         return _unkept(call, value, "nothing could prove it valid again")
@@ -268,22 +283,28 @@ def _keep(
     expires = min(witness.expires, began + options.ttl)
     if call.alone and (proof.mark is None or proof.mark != call.now()):
         return value
-    entry = KeptCall(
-        call.key,
-        what,
-        scopes=proof.scopes,
-        schema=proof.schema,
-        stamps=proof.stamps,
-        mark=proof.mark,
-        size=ENTRY + size(call.key) + size(what),
-    )
-    entry.expires, entry.proved = expires, began
-    entry.shared = expires == inf and not options.stale and type(what) not in (Raised, Private)
+    entry = kept_call(call.key, what, proof, expires, began, options.stale)
     if not call.tier.put(entry, epoch):
         call.counts.unkept += 1
     if flight is not None:  # after it was kept, so that nobody finds neither
         call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     return value
+
+
+def kept_call(key: Key, what: Any, proof: Proof, expires: float, began: float, stale: float = 0.0) -> KeptCall:
+    """The entry of what `kept` gave."""
+    entry = KeptCall(
+        key,
+        what,
+        scopes=proof.scopes,
+        schema=proof.schema,
+        stamps=proof.stamps,
+        mark=proof.mark,
+        size=ENTRY + size(key) + size(what),
+    )
+    entry.expires, entry.proved, entry.stale = expires, began, stale
+    entry.shared = expires == inf and not stale and type(what) not in (Raised, Private)
+    return entry
 
 
 def _seen(proof: Proof) -> tuple[Any, ...]:
@@ -323,6 +344,6 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     for reason in witness.reasons:
         outer.refuse(reason)
     expires = min(witness.expires, began + call.options.ttl)
-    if proof is not None and (witness.reads or call.options.tags or expires < inf):
+    if proof is not None and (witness.reads or call.scopes or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)

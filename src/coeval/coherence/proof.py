@@ -91,7 +91,7 @@ class Witness:
             if self._by_clock and self._mark is None:
                 self.reasons["something was committed while it read what is valid by the clock alone"] = None
             if None in self._stamps.values():
-                self.reasons["a table that it reads has no stamp"] = None
+                self.reasons["a table that it reads, or a tag, has no stamp yet"] = None
             if self.reasons:
                 return None
             if self._by_clock:

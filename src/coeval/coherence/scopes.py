@@ -1,6 +1,6 @@
 """Scopes: the parts of the data that have a stamp, and the numbers they go by inside the database.
 
-Tags have the first 4,096 numbers from 1: a tag's is a digest of its name, so that there is no table of tags to grow. Two tags
+Tags and plain values have the first 4,096 numbers from 1: a digest of the name, so that there is no table of names to grow. Two
 may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the
 others are kept for finer scopes of it (1,023 columns of 1,024 buckets), so that a finer scope never needs a second table of stamps.
 
@@ -9,6 +9,7 @@ Ring: policy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 #: A scope's number, the primary key of its row in ``_coeval_stamps``.
@@ -16,7 +17,7 @@ Scope = int
 
 BLOCK = 1 << 20
 
-#: Scopes of tags, from 1 on.
+#: Scopes of tags and of plain values, from 1 on.
 TAGS = 4096
 
 
@@ -25,9 +26,23 @@ def tag_scope(tag: str) -> Scope:
     return 1 + int.from_bytes(blake2b(tag.encode(errors="surrogatepass"), digest_size=8).digest(), "big") % TAGS
 
 
+def tag_scopes(names: Iterable[str]) -> tuple[Scope, ...]:
+    """The scopes of tags, in order."""
+    return tuple(sorted({tag_scope(name) for name in names}))
+
+
 def function_scope(name: str) -> Scope:
     """The scope of all calls of the function ``name``: of its own, or a tag's."""
     return tag_scope(f"function {name}")
+
+
+def value_scope(text: str) -> Scope:
+    """The scope of the plain value whose key has this text: among those of tags, by another digest, so that no tag is its name."""
+    return (
+        1
+        + int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=b"value").digest(), "big")
+        % TAGS
+    )
 
 
 def table_scope(number: int) -> Scope:
