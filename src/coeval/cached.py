@@ -185,10 +185,13 @@ class CachedFunction(Generic[P, R]):
                     elif plain == 1:
                         (value,) = args
                         entry = db._find((identity, value, type(value)))
-                    elif args:
-                        entry = db._find((identity, args, tuple(map(type, args))))
-                    else:
+                    elif not args:
                         entry = db._find(nothing)
+                    elif plain == 2:
+                        value, other = args
+                        entry = db._find((identity, value, type(value), other, type(other)))
+                    else:
+                        entry = db._find((identity, args, tuple(map(type, args))))
                     if entry is None:
                         key = key_of(args, kwargs)
                         entry = db._find(key)

@@ -71,6 +71,9 @@ class CachedCoroutine(Generic[P, R]):
                 elif self._plain == 1:
                     value = args[0]
                     entry = self._db._find((self._identity, value, type(value)))
+                elif self._plain == 2:
+                    value, other = args
+                    entry = self._db._find((self._identity, value, type(value), other, type(other)))
                 elif args:
                     entry = self._db._find((self._identity, args, tuple(map(type, args))))
                 if entry is None:

@@ -1,7 +1,8 @@
 """Keys of calls: the arguments of a function in one canonical form, whatever way they were given.
 
 ``f(1, b=2)``, ``f(a=1, b=2)`` and ``f(b=2, a=1)`` are one key, as is ``f(1)`` where 2 is the default of ``b``; 1, True, 1.0 and "1"
-are four. A key is ``(identity,)``, ``(identity, value, type)`` or ``(identity, values, types)``, in the order of the parameters, so that a
+are four. A key is ``(identity,)``, ``(identity, value, type)``, the same with another pair, or ``(identity, values, types)``, in the
+order of the parameters, so that a
 call whose arguments are all plain is its own key without a look at its signature. Where a value is not plain, what stands for its type is
 no type, so that no call can be taken for another. What has no equality of its own (an object) cannot be part of a key, and is
 refused by name.
@@ -39,6 +40,8 @@ def call_key(identity: Identity, values: tuple[Any, ...], types: tuple[Any, ...]
             return (identity,)
         case (value,):
             return (identity, value, types[0])
+        case (value, other):
+            return (identity, value, types[0], other, types[1])
         case _:
             return (identity, values, types)
 
