@@ -99,7 +99,8 @@ class Attempt(Transaction):
             return super()._read(sql, params, limit)
         self._check_mine()
         engine = self._engine
-        return run(read_within(request(sql, params, limit), reading, self._store.mark, engine.tier, engine.events.tell))
+        wanted, hit = request(sql, params, limit), None if engine.auditor is None else engine.auditor.hit
+        return run(read_within(wanted, reading, self._store.mark, engine.tier, engine.events.tell, None, hit))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         reading = self._reading

@@ -10,7 +10,6 @@ import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -18,14 +17,13 @@ from ..blocking import run, seen_now
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.private import given
-from ..cache.tracked import Raised, Shell, answer, peek, refresh, renew
+from ..cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from ..cached import BoundMethod, CacheInfo, Face, Named, Tracked, checked
 from ..coherence.proof import Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Seen
 from ..errors import ConfigError
 from ..snapshot import Snapshot
-from ..transaction import Transaction
 from ..unit import current, joined
 from ..witnessing import carry_into_threads, witness
 from .jobs import Held, Job, in_worker
@@ -90,7 +88,7 @@ class CachedCoroutine(Generic[P, R]):
         engine = await self._db._opened()
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
-        if isinstance(unit, Transaction):
+        if unit is not None and unit.computes:
             return await call.within_transaction()
         return await flow(call)
 
@@ -150,16 +148,22 @@ class _Call(Face):
         return waiting.result() if done else None
 
     def later(self) -> None:
-        context = copy_context()
-        context.run(current.set, None)
-        context.run(witness.set, None)
-        call = context.run(_Call, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
+        context, call = self.beside(_Call)
         task = context.run(asyncio.get_running_loop().create_task, renew(call))
         _beside.add(task)
         task.add_done_callback(_beside.discard)
 
+    def hit(self, entry: KeptCall) -> None:
+        auditor = self.engine.auditor
+        if auditor is not None and auditor.due():
+            from ..auditor import Sample
+            from .auditing import AwaitAgain, take
+
+            context, call = self.beside(AwaitAgain)
+            take(auditor, Sample(entry, call, context))
+
     async def within_transaction(self) -> Any:
-        """The function's own answer, in the transaction around it; it must not write there either."""
+        """The function's own answer, in the unit around it, which keeps nothing; it must not write there either."""
         mine = Witness(self.engine, self.outer)
         try:
             return await self.invoke(mine)

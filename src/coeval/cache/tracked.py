@@ -119,6 +119,9 @@ class Shell(Protocol):
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
 
+    def hit(self, entry: KeptCall) -> None:
+        """The value of ``entry`` is given to the caller."""
+
 
 async def answer(call: Shell) -> Any:
     """The call's value."""
@@ -297,6 +300,7 @@ def _use(call: Shell, entry: KeptCall) -> Any:
     """What the caller gets of a valid entry."""
     call.counts.hits += 1
     entry.hits += 1
+    call.hit(entry)
     proof = Proof(entry.schema, entry.scopes, entry.stamps, entry.mark)
     return _pass(call, Outcome(entry.rows, proof, entry.expires))
 
@@ -321,4 +325,3 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     if proof is not None and (witness.reads or call.options.tags or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)
-
