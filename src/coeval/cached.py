@@ -195,7 +195,7 @@ class CachedFunction(Generic[P, R]):
         engine = self._db._using()
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
-        if unit is not None and unit.computes:
+        if unit is not None and unit._computes:
             return call.within_transaction()
         return run(flow(call))
 

@@ -77,7 +77,7 @@ class Spare:
 class Pinned(Snapshot):
     """A snapshot whose reads are computed, each time."""
 
-    computes = True
+    _computes = True
 
     def _source_of(self, store: Store) -> BlockingSource:
         return BlockingSource(store, Spare(store.readers, self._engine))

@@ -41,7 +41,7 @@ class Transaction(Unit, Reads, Writes):
     """Reads and writes in one transaction. Calls on the database in the same context join it."""
 
     _turn: Turn | None = None
-    computes = True
+    _computes = True
 
     def __init__(self, engine: Engine, what: str = "transaction()") -> None:
         """``what`` is for the error messages of those who wait: the statement, where there is one."""

@@ -29,7 +29,7 @@ class Unit:
     """The part of a transaction or snapshot that has to do with who may join it."""
 
     #: Cached functions that are called in it run, each time.
-    computes = False
+    _computes = False
 
     def __init__(self, engine: object) -> None:
         self._unit_of = engine

@@ -88,7 +88,7 @@ class CachedCoroutine(Generic[P, R]):
         engine = await self._db._opened()
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
-        if unit is not None and unit.computes:
+        if unit is not None and unit._computes:
             return await call.within_transaction()
         return await flow(call)
 

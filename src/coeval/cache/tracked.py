@@ -325,3 +325,4 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     if proof is not None and (witness.reads or call.options.tags or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)
+
