@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .blocking import run
 from .cache.audit import gap
-from .cache.auditing import Difference, audit_call, audit_statement
+from .cache.auditing import Difference, SkippedError, audit_call, audit_statement
 from .cache.entry import Entry
 from .tiers.memory import LARGEST
 
@@ -47,6 +47,7 @@ class Sample(NamedTuple):
     """A hit to be audited."""
 
     entry: Any
+    state: object  #: what `Auditor.state` was
     call: Any = None  #: what makes the call again; None: it is a statement
     context: Context | None = None  #: of the caller, outside of units and tracked calls
 
@@ -143,7 +144,12 @@ class Auditor:
     def hit(self, entry: Entry) -> None:
         """The rows of a statement are given to a caller."""
         if self.due():
-            self.take(Sample(entry))
+            self.take(Sample(entry, self.state))
+
+    @property
+    def state(self) -> object:
+        """Of what is no data, and results depend on all the same: as long as it stays equal they may be compared."""
+        return self._engine.tier.epoch, self._engine.functions.given
 
     def take(self, sample: Sample) -> None:
         """Audit it, soon, in a worker; or drop it."""
@@ -204,6 +210,8 @@ class Auditor:
 
     def conclude(self, sample: Sample, found: Difference | None) -> None:
         """It was compared. A difference is told, and its entry is served no longer."""
+        if found is not None and sample.state != self.state:
+            return self.skip(sample, SkippedError("everything was forgotten meanwhile"))
         if found is not None:
             self._engine.tier.drop(sample.entry)
             log.error(

@@ -323,7 +323,7 @@ class _Call(Face):
             from .pinned import CallAgain
 
             context, call = self.beside(CallAgain)
-            auditor.take(Sample(entry, call, context))
+            auditor.take(Sample(entry, auditor.state, call, context))
 
     def within_transaction(self) -> Any:
         """The function's own answer, in the unit around it, which keeps nothing; it must not write there either."""

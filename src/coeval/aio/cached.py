@@ -160,7 +160,7 @@ class _Call(Face):
             from .auditing import AwaitAgain, take
 
             context, call = self.beside(AwaitAgain)
-            take(auditor, Sample(entry, call, context))
+            take(auditor, Sample(entry, auditor.state, call, context))
 
     async def within_transaction(self) -> Any:
         """The function's own answer, in the unit around it, which keeps nothing; it must not write there either."""

@@ -104,40 +104,58 @@ def same_rows(kept: Sequence[Any], computed: Sequence[Any]) -> bool:
     return _close(list((left - right).elements()), list((right - left).elements()))
 
 
-def same_value(kept: Any, computed: Any, deep: int = DEEPEST) -> bool:
+def same_value(kept: Any, computed: Any) -> bool:
     """Whether what a function has returned twice is the same, part by part. Raises IncomparableError, and what an ``__eq__`` raises."""
-    kind: Any = type(kept)
-    if not (kind is type(computed) or (isinstance(kept, Row) and isinstance(computed, Row))):
-        return False
-    if deep == 0:
-        raise IncomparableError(f"a {kind.__name__} lies too deep")
-    if kind is float:
-        return math.isclose(kept, computed, rel_tol=TOLERANCE) or (math.isnan(kept) and math.isnan(computed))
-    if isinstance(kept, Row):
-        return same_rows((kept,), (computed,))
-    if isinstance(kept, list | tuple):
-        return len(kept) == len(computed) and _same_parts(kept, computed, deep - 1)
-    if isinstance(kept, dict):
-        return kept.keys() == computed.keys() and _same_each(((kept[key], computed[key]) for key in kept), deep - 1)
-    if dataclasses.is_dataclass(kind):
-        names = [one.name for one in dataclasses.fields(kind)]
-        return _same_each(((getattr(kept, name), getattr(computed, name)) for name in names), deep - 1)
-    if kind.__eq__ is object.__eq__:
-        return kept is computed or same_value(_parts(kept), _parts(computed), deep - 1)
-    return bool(kept == computed)
+    return _Comparison().same(kept, computed, DEEPEST)
 
 
-def _same_each(pairs: Iterable[tuple[Any, Any]], deep: int) -> bool:
-    return all(same_value(kept, computed, deep) for kept, computed in pairs)
+class _Comparison:
+    """Of two values whose parts may lie in several places, or in themselves: each pair is looked at once."""
 
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], bool] = {}
+        self._alive: list[Any] = []  # so that no identity becomes another's
 
-def _same_parts(kept: Sequence[Any], computed: Sequence[Any], deep: int) -> bool:
-    """In this order, else in any: a cache puts nothing in another order, and a statement may."""
-    if _same_each(zip(kept, computed, strict=True), deep):
-        return True
-    if all(isinstance(one, Row) for one in (*kept, *computed)):
-        return same_rows(kept, computed)
-    return _paired(kept, computed, lambda one, other: same_value(one, other, deep))
+    def same(self, kept: Any, computed: Any, deep: int) -> bool:
+        kind: Any = type(kept)
+        if not (kind is type(computed) or (isinstance(kept, Row) and isinstance(computed, Row))):
+            return False
+        if kind is float:
+            return math.isclose(kept, computed, rel_tol=TOLERANCE) or (math.isnan(kept) and math.isnan(computed))
+        if isinstance(kept, Row):
+            return same_rows((kept,), (computed,))
+        pair = id(kept), id(computed)
+        if pair not in self._known:
+            if deep == 0:
+                raise IncomparableError(f"a {kind.__name__} lies too deep")
+            self._alive.append((kept, computed))
+            self._known[pair] = True  # as long as nothing speaks against it
+            self._known[pair] = self._same_parts(kind, kept, computed, deep - 1)
+        return self._known[pair]
+
+    def _same_parts(self, kind: Any, kept: Any, computed: Any, deep: int) -> bool:
+        if isinstance(kept, list | tuple):
+            return len(kept) == len(computed) and self._same_all(kept, computed, deep)
+        if isinstance(kept, dict):
+            return kept.keys() == computed.keys() and self._each(((kept[key], computed[key]) for key in kept), deep)
+        if dataclasses.is_dataclass(kind):
+            names = [one.name for one in dataclasses.fields(kind)]
+            return self._each(((getattr(kept, name), getattr(computed, name)) for name in names), deep)
+        if kind.__eq__ is object.__eq__ and kept is not computed:
+            mine, other = _parts(kept), _parts(computed)
+            return mine.keys() == other.keys() and self._each(((mine[name], other[name]) for name in mine), deep)
+        return bool(kept == computed)
+
+    def _same_all(self, kept: Sequence[Any], computed: Sequence[Any], deep: int) -> bool:
+        """In this order, else in any: a cache puts nothing in another order, and a statement may."""
+        if self._each(zip(kept, computed, strict=True), deep):
+            return True
+        if all(isinstance(one, Row) for one in (*kept, *computed)):
+            return same_rows(kept, computed)
+        return _paired(kept, computed, lambda one, other: self.same(one, other, deep))
+
+    def _each(self, pairs: Iterable[tuple[Any, Any]], deep: int) -> bool:
+        return all(self.same(kept, computed, deep) for kept, computed in pairs)
 
 
 def _parts(thing: Any) -> dict[str, Any]:
