@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .blocking import BlockingSource, run
+from .cache.audit import look
 from .cache.auditing import SkippedError
 from .cache.lookup import Request, Rows
 from .cached import _Call
@@ -78,6 +79,7 @@ class Pinned(Snapshot):
     """A snapshot whose reads are computed, each time."""
 
     _computes = True
+    _several = False  # rows were read, or may have been left out
 
     def _source_of(self, store: Store) -> BlockingSource:
         return BlockingSource(store, Spare(store.readers, self._engine))
@@ -85,7 +87,9 @@ class Pinned(Snapshot):
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         wanted, reading = request(sql, params, limit), self._open()
         run(reading.plan(wanted))  # refuses what does not read
-        return run(reading.rows(wanted))
+        rows = run(reading.rows(wanted))
+        self._several = self._several or len(rows) > 1 or len(rows) == limit or look(sql).cut
+        return rows
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         """Stamps in it."""
@@ -108,6 +112,15 @@ class Pinned(Snapshot):
             return await self.rows(request)
         finally:
             _turn(connection, before)
+
+    async def counted(self) -> bool:
+        """Whether there are statistics, by which SQLite may have chosen another plan before."""
+        sql = "SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_stat1'"
+        return bool(self._open().connection.raw.execute(sql).get)
+
+    async def undecided(self) -> bool:
+        """Whether what was read in it may have come in another order before."""
+        return self._several and await self.counted()
 
     async def named(self, scopes: Iterable[Scope]) -> tuple[str, ...]:
         """What the scopes stand for."""
@@ -149,6 +162,11 @@ class CallAgain(_Call):
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is not None:
             snapshot.__exit__(None, None, None)
+
+    async def undecided(self) -> bool:
+        """Whether what it has read in the snapshot may have come in another order before."""
+        assert isinstance(self._snapshot, Pinned)
+        return await self._snapshot.undecided()
 
     async def named(self, scopes: Iterable[Scope]) -> tuple[str, ...]:
         """What the scopes stand for."""

@@ -55,6 +55,12 @@ class AwaitAgain(_Call):
         if pinned is not None:
             await pinned.__aexit__(None, None, None)
 
+    async def undecided(self) -> bool:
+        """Whether what it has read in the snapshot may have come in another order before."""
+        unit = self._snapshot
+        assert isinstance(unit, Pinned)
+        return await lane_of(unit).call(lambda: run(unit.undecided()))
+
     async def named(self, scopes: Iterable[Scope]) -> tuple[str, ...]:
         """What the scopes stand for."""
         unit = self._snapshot

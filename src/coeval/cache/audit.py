@@ -3,7 +3,7 @@
 The auditor must never cry wolf, so whatever could differ lawfully is left out, or no difference:
 
 * A result in no order is a multiset. One cut off (LIMIT, OFFSET, `first`) in no order is any part of it, and is left out, as are
-  group_concat and its like in no order. Ties at the cut of an ordered one are the auditor's to look at: it runs the statement twice.
+  group_concat and its like in no order. Ties at the cut of an ordered one are the auditor's to look at.
 * Floats that a sum may have added up in another order equal within 1e-9. 1 and 1.0, text and bytes do not.
 
 Ring: policy. Chance is an argument.
@@ -53,7 +53,8 @@ class Text(NamedTuple):
     """What the text of a statement says of the order of its result."""
 
     ordered: bool  #: the result as a whole
-    doubtful: bool  #: some part of it is cut off, or put together, in no order
+    cut: bool  #: some part of it is cut off, or put together
+    doubtful: bool  #: and that in no order
     aggregates: frozenset[str]  #: that depend on order, and are called in the text itself
 
 
@@ -78,8 +79,8 @@ def look(sql: str) -> Text:
         elif piece in ("limit", "offset"):
             frames[-1][1] = True
         before = word
-    doubtful = any(must and not ordered for ordered, must in (*closed, *frames))
-    return Text(frames[0][0], doubtful, frozenset(aggregates))
+    needs = [ordered for ordered, must in (*closed, *frames) if must]
+    return Text(frames[0][0], bool(needs), not all(needs), frozenset(aggregates))
 
 
 def comparable(
