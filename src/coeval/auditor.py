@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,9 @@ log = logging.getLogger("coeval")
 
 #: Hits that wait for their audit, at the most.
 MOST = 1000
+
+#: Seconds that a fork, or the end, waits for a statement that was interrupted.
+PATIENCE = 1.0
 
 #: Characters of a value that the log shows.
 SHOWN = 500
@@ -264,6 +268,14 @@ class Auditor:
             pins = list(self._pins.items())
         for connection, readers in pins:
             readers.end(connection, 0.0)
+        end = time.monotonic() + PATIENCE
+        left = [connection for connection, _ in pins if connection.ended is not None]
+        while left and time.monotonic() < end:  # an interrupt that comes before its statement's first step is lost
+            left = [connection for connection in left if not connection.end()]
+            time.sleep(0.001)
+        for connection, readers in pins:
+            if connection.ended is not None:
+                readers.discard(connection)
 
     # -- forks, and the end ---------------------------------------------------------------------------------------------
 
@@ -284,7 +296,7 @@ class Auditor:
         self._start_anew()
 
     def close(self) -> None:
-        """Drop what waits, and end what runs; it does not wait for it."""
+        """Drop what waits, and end the snapshot of what runs; what a function does else is not waited for."""
         with self._lock:
             self._closed = True
             self.dropped += len(self._backlog)
