@@ -215,7 +215,8 @@ class Auditor:
     def conclude(self, sample: Sample, found: Difference | None) -> None:
         """It was compared. A difference is told, and its entry is served no longer."""
         if found is not None and sample.state != self.state:
-            return self.skip(sample, SkippedError("everything was forgotten meanwhile"))
+            self.skip(sample, SkippedError("everything was forgotten meanwhile"))
+            return
         if found is not None:
             self._engine.tier.drop(sample.entry)
             log.error(

@@ -18,7 +18,9 @@ ALL = "SELECT id, v FROM t"
 @pytest.fixture
 def db(path):
     with coeval.open(path, audit=1.0) as db:
-        db.script("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2.5); CREATE TABLE u (x)")
+        db.script(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2.5); CREATE TABLE u (x)"
+        )
         yield db
 
 
@@ -93,7 +95,8 @@ def test_a_lie_is_found(db, call):
 
 def test_a_coroutine_is_called_again_on_its_loop(db):
     """In a snapshot, where nothing comes from the cache; what differs is told; what raises or ends itself is skipped."""
-    aio, hidden, loops, raised = db.aio, [1], [], [None]
+    aio, hidden, loops = db.aio, [1], []
+    raised: list[BaseException | None] = [None]
 
     @aio.cached
     async def odd(x):

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -660,7 +661,7 @@ def test_a_call_keeps_its_context(db):
             return mine()[0], mine()[0]
 
     for name in ("a", "b"):
-        assert (name, name) == Started(lambda name=name: ask(name)).result()
+        assert (name, name) == Started(partial(ask, name)).result()
     assert Audits(3, 0, 0, 0) == audits(db), "two calls, and the statement that the second one found"
 
 

@@ -49,7 +49,7 @@ def test_what_is_cut_off_or_put_together_in_no_order(sql):
         "SELECT * FROM t ORDER BY x LIMIT 3",
         "SELECT * FROM t ORDER\nBY x LIMIT 3 OFFSET 1",
         "SELECT 'a limit' FROM t",
-        "SELECT \"limit\", [offset], `limit` FROM t",
+        'SELECT "limit", [offset], `limit` FROM t',
         "SELECT * FROM t WHERE a = :limit AND b = @offset AND c = $limit",
         "SELECT * FROM t /* LIMIT 1 */ -- LIMIT 2",
         "SELECT * FROM (SELECT * FROM t ORDER BY x LIMIT 3)",
@@ -129,6 +129,8 @@ class Point:
 
 
 class Plain:
+    children: list[Plain]
+
     def __init__(self, **parts):
         self.__dict__.update(parts)
 
