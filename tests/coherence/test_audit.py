@@ -536,6 +536,25 @@ def test_what_a_call_is_made_of_is_computed_too(db):
     assert [20, 20] == [outer(), outer()]
 
 
+def test_nothing_in_an_audit_comes_from_the_cache(db):
+    """A lie about what an honest call has read is not believed."""
+
+    @db.cached
+    def inner():
+        return db.query(ALL)
+
+    @db.cached
+    def outer():
+        return inner(), db.query(ALL)
+
+    outer()
+    entry_of(db, ALL).rows = ()
+    next(entry for entry in db._engine.tier._entries.values() if "inner" in str(entry.key)).rows = 100
+    before = audits(db)
+    outer()
+    assert before._replace(audited=before.audited + 1) == audits(db)
+
+
 def test_calls_that_are_skipped(db):
     """Of whatever is made of more than the data, nothing is said."""
     given_, box = [0], [1]

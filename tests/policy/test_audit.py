@@ -130,6 +130,7 @@ class Point:
 
 class Plain:
     children: list[Plain]
+    name: object
 
     def __init__(self, **parts):
         self.__dict__.update(parts)
