@@ -100,7 +100,8 @@ class Attempt(Transaction):
         self._check_mine()
         refuse_proof(IN_TRANSACTION)
         engine = self._engine
-        return run(read_within(request(sql, params, limit), reading, self._store.mark, engine.tier, engine.events.tell))
+        wanted, hit = request(sql, params, limit), None if engine.auditor is None else engine.auditor.hit
+        return run(read_within(wanted, reading, self._store.mark, engine.tier, engine.events.tell, None, hit))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         reading = self._reading

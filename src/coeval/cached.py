@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
@@ -31,7 +31,7 @@ from .coherence.stamps import Mark, Seen
 from .errors import ConfigError, KeyArgumentError
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
-from .transaction import IN_TRANSACTION, Transaction
+from .transaction import IN_TRANSACTION
 from .unit import current, joined
 from .witnessing import carry_into_threads, refuse_writes, watched, witness
 
@@ -218,7 +218,7 @@ class CachedFunction(Generic[P, R]):
             key = self._tracked.key(args, kwargs)
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
-        if isinstance(unit, Transaction):
+        if unit is not None and unit._computes:
             return () if flow is peek else call.within_transaction()
         return run(flow(call))
 
@@ -279,6 +279,9 @@ class BoundMethod:
         return getattr(self.__func__, name)
 
 
+C = TypeVar("C", bound="Face")
+
+
 class Face:
     """What blocking and asyncio calls have in common."""
 
@@ -328,6 +331,13 @@ class Face:
         """time.monotonic()."""
         return time.monotonic()
 
+    def beside(self, kind: type[C]) -> tuple[Context, C]:
+        """The same call, to be made beside the caller, and the caller's context without its units and tracked calls."""
+        context = copy_context()
+        context.run(current.set, None)
+        context.run(witness.set, None)
+        return context, context.run(kind, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
+
 
 class _Call(Face):
     """A call in the calling thread."""
@@ -353,13 +363,19 @@ class _Call(Face):
             return None
 
     def later(self) -> None:
-        context = copy_context()
-        context.run(current.set, None)
-        context.run(witness.set, None)
-        call = context.run(_Call, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
+        context, call = self.beside(_Call)
         self.engine.workers.chores.run(lambda: context.run(run, renew(call)))
 
+    def hit(self, entry: KeptCall) -> None:
+        auditor = self.engine.auditor
+        if auditor is not None and auditor.due():
+            from .auditor import Sample
+            from .pinned import CallAgain
+
+            context, call = self.beside(CallAgain)
+            auditor.take(Sample(entry, auditor.state, call, context))
+
     def within_transaction(self) -> Any:
-        """The function's own answer, in the transaction around it; it must not write there either."""
+        """The function's own answer, in the unit around it, which keeps nothing; it must not write there either."""
         with self.joining() as mine:
             return run(self.invoke(mine))

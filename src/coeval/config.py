@@ -169,8 +169,9 @@ class Settings:
         metadata=_setting(
             kinds.share,
             "0.001",
-            "The share of hits, from 0 to 1, that are computed again in the background, in the snapshot that they were valid in, "
-            "and compared. A difference is reported, and must never occur.",
+            "The share of hits, from 0 to 1, that are computed again in the background, in a snapshot where they are still valid, "
+            "and compared. A difference is logged as an error, told as the event `audit_difference` and counted in `db.stats()`, "
+            "and must never occur. Cached functions are called again too. 0: no hit is looked at, and none is slower.",
         ),
     )
     auto_track: bool = field(

@@ -133,13 +133,17 @@ class Database(Reads, DirectWrites, Upkeep):
 
     def _valid(self, key: Key) -> Entry | None:
         """The entry for ``key``, if it is valid now."""
-        entry = self._find(key)
+        engine = self._engine
+        entry = engine.tier.find(key)
         if entry is None:
             return None
-        if entry.mark is not None and entry.mark == self._engine.using(lambda store: store.mark()):
+        if entry.mark is not None and entry.mark == engine.using(lambda store: store.mark()):
             entry.hits += 1
-            return entry
-        return entry if self._proved(entry) else None
+        elif not self._proved(entry):
+            return None
+        if engine.auditor is not None:
+            engine.auditor.hit(entry)
+        return entry
 
     def _proved(self, entry: Entry) -> bool:
         """Whether ``entry``, which the commit clock does not vouch for, is valid by its stamps; else it is dropped."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
+from .auditor import Auditor
 from .cache.entry import Entry
 from .cache.flights import Flights
 from .cache.tracked import Counts
@@ -114,7 +115,10 @@ class Engine:
         self.functions = Functions()
         self.events = Events()
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
-        self.find: Callable[[Any], Entry | None] = self.tier.find
+        #: audits a share of the hits; None where none is asked for
+        self.auditor = Auditor(self, settings.audit) if settings.audit and settings.cache else None
+        #: the entry for a key, for the hit paths; each of the others tells the auditor
+        self.find: Callable[[Any], Entry | None] = self.tier.find if self.auditor is None else self.auditor.find
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
         self.sets = Sets()
@@ -197,7 +201,7 @@ class Engine:
         self.tier.clear()
 
     def statistics(self) -> Statistics:
-        counts, tier, store = self.events.counts, self.tier, self._store
+        counts, tier, store, auditor = self.events.counts, self.tier, self._store, self.auditor
         return Statistics(
             hits=tier.hits,
             revalidated=counts["revalidated"],
@@ -212,6 +216,10 @@ class Engine:
             repairs=counts["repaired"],
             reopened=counts["reopened"],
             checkpoints=counts["checkpoint"],
+            audited=auditor.audited if auditor else 0,
+            differences=auditor.differences if auditor else 0,
+            audits_skipped=auditor.skipped if auditor else 0,
+            audits_dropped=auditor.dropped if auditor else 0,
             **vars(sizes(self.path, store)),
             **vars(load_of(store)),
         )
@@ -256,6 +264,8 @@ class Engine:
         locks, take none, and lose commits when the parent closes. Where something is in use for longer, or by the forking
         thread itself, nothing is closed, and the child refuses to open the file.
         """
+        if self.auditor is not None:
+            self.auditor.before_fork()
         self._paused = self._lock.acquire(timeout=LONGEST_WAIT_TO_FORK)
         if self._paused:  # else another thread is opening it, and what it has open by now the child will refuse
             self._close_for_fork()
@@ -280,6 +290,8 @@ class Engine:
         self.tier.after_fork_in_parent()
         if self._paused:
             self._lock.release()
+        if self.auditor is not None:
+            self.auditor.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Touch nothing of the parent's; open with the next call."""
@@ -291,6 +303,8 @@ class Engine:
         self._retired = []
         self.flights.after_fork_in_child()
         self.sets.after_fork_in_child()
+        if self.auditor is not None:
+            self.auditor.after_fork_in_child()
         self._detach()
 
     def _detach(self) -> None:
@@ -312,6 +326,8 @@ class Engine:
         return store
 
     def _close(self) -> None:
+        if self.auditor is not None:
+            self.auditor.close()
         with self._lock:
             self._closed = True
             store = self._store

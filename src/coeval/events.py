@@ -4,8 +4,10 @@ Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``m
 (read past the cache), ``refused`` (a result that could not be kept), ``write`` (a write transaction committed), ``verified`` (triggers
 looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
 write-ahead log is in the file), ``pinned`` (a reader keeps the log from shrinking past its limit: ``pid``, ``age`` in seconds,
-``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew). Hits by
-the commit clock are counted, not told: telling would cost more than the hit.
+``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew),
+``audit_difference`` (a kept result is wrong, which the setting `audit` has found: ``statement``, or the function's name, its
+``parameters``, its ``read_set``, which are pairs of name and stamp, or None where the clock alone proves it, what was ``kept`` and what
+was ``computed``). Hits by the commit clock are counted, not told: telling would cost more than the hit.
 
 Ring: shell.
 """
@@ -87,6 +89,12 @@ class Statistics:
     repairs: int  #: triggers and stamps that had to be made or mended
     reopened: int
     checkpoints: int = 0  #: that moved all of the write-ahead log into the file
+    audited: int = 0  #: hits that were computed again and compared, as the setting `audit` asks
+    differences: int = 0  #: of them, found to be wrong
+    audits_skipped: int = (
+        0  #: hits of which an audit could say nothing: no longer valid, in no order, or a call that has other sources
+    )
+    audits_dropped: int = 0  #: hits whose audit found no room, or the database closed
     file_size: int = 0  #: bytes of the database file now; those of its log are `wal_size`
     page_size: int | None = (
         None  #: None, as `pages` and `free_pages`, where every reader is in use, or the database is closed

@@ -71,7 +71,7 @@ class PlainValues:
         engine = self._db._using()
         name = (SPACE, key) if type(key) is str else plain_key(key)
         if current.get() is None and witness.get() is None:
-            entry: Any = engine.find(name)
+            entry: Any = engine.tier.find(name)
             if entry is None:
                 return default
             if at_hand(engine, entry):
@@ -115,7 +115,7 @@ class PlainValues:
         """
         engine = self._db._using()
         name = plain_key(key)
-        entry: Any = engine.find(name)
+        entry: Any = engine.tier.find(name)
         if current.get() is None and witness.get() is None and at_hand(engine, entry):
             return given(entry.rows)  # type: ignore[no-any-return]
         if inspect.iscoroutinefunction(make) or not callable(make):
@@ -251,7 +251,7 @@ def at_hand(engine: Engine, entry: Any) -> bool:
 def look_within(unit: Transaction, engine: Engine, key: Key) -> tuple[Any, ...]:
     """The value as the transaction sees it, in a one-tuple; else (). One that `Database.write` runs notes that it was looked at."""
     one = None if unit._pending is None else unit._pending.current(key, unit._seen)
-    entry: Any = engine.find(key) if one is None else one.entry
+    entry: Any = engine.tier.find(key) if one is None else one.entry
     if entry is None or entry.scopes is None:
         unit._seen((plain_scope(key),))
         return ()

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from .sqlite.store import Store
 
 
-def _begin(store: Store) -> tuple[Store, BlockingSource, BlockingReading]:
-    source = BlockingSource(store)
-    return store, source, run(source.begin())
-
-
 class Snapshot(Unit, Reads):
     """Reads that all see the data as of the moment the snapshot was entered. Calls on the database in the same context join it."""
 
@@ -37,7 +32,7 @@ class Snapshot(Unit, Reads):
         self._reading: BlockingReading | None = None
 
     def __enter__(self) -> Self:
-        store, source, reading = self._engine.using(_begin)
+        store, source, reading = self._engine.using(self._begin)
         try:
             run(reading.seen(()))  # the first read: the moment is fixed here
         except BaseException:
@@ -46,6 +41,13 @@ class Snapshot(Unit, Reads):
         self._store, self._source, self._reading = store, source, reading
         self._push()
         return self
+
+    def _begin(self, store: Store) -> tuple[Store, BlockingSource, BlockingReading]:
+        source = self._source_of(store)
+        return store, source, run(source.begin())
+
+    def _source_of(self, store: Store) -> BlockingSource:
+        return BlockingSource(store)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -59,7 +61,8 @@ class Snapshot(Unit, Reads):
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         engine = self._engine
         wanted, watch = request(sql, params, limit), watch_for(engine)
-        return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch))
+        hit = None if engine.auditor is None else engine.auditor.hit
+        return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch, hit))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         if watch_for(self._engine) is not None:  # its stamps have to be heard of, and before its rows

@@ -50,6 +50,7 @@ class Transaction(Unit, Reads, Writes):
 
     _turn: Turn | None = None
     _pending: Pending | None = None
+    _computes = True
 
     def __init__(self, engine: Engine, what: str = "transaction()") -> None:
         """``what`` is for the error messages of those who wait: the statement, where there is one."""

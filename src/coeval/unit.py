@@ -28,6 +28,9 @@ current: ContextVar[weakref.ref[Unit] | None] = ContextVar("coeval_unit", defaul
 class Unit:
     """The part of a transaction or snapshot that has to do with who may join it."""
 
+    #: Cached functions that are called in it run, each time.
+    _computes = False
+
     def __init__(self, engine: object) -> None:
         self._unit_of = engine
         self._active = False

@@ -168,12 +168,14 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
     watch = None if witness.get() is None else watch_for(engine)
     start = perf_counter()
     try:
-        entry = engine.find(wanted.key)
+        entry = engine.tier.find(wanted.key)
         if entry is not None:
             if entry.mark is not None and entry.mark == store.mark():
                 entry.hits += 1
                 if watch is not None:
                     watch.saw(entry.scopes, entry.seen())
+                if engine.auditor is not None:
+                    engine.auditor.hit(entry)
                 return entry.rows
             if entry.scopes is not None:
                 seen = seen_now(store, brief, entry.scopes)
@@ -181,6 +183,8 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
                     engine.events.tell("revalidated")
                     if watch is not None:
                         watch.saw(entry.scopes, seen)
+                    if engine.auditor is not None:
+                        engine.auditor.hit(entry)
                     return entry.rows
                 if seen.schema is not None:
                     engine.tier.drop(entry)

@@ -10,7 +10,6 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import Future
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..blocking import run, stamps_for
@@ -18,14 +17,13 @@ from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, checked
 from ..cache.private import given
-from ..cache.tracked import Shell, answer, peek, refresh, renew
+from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
 from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget
 from ..coherence.proof import Witness
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen
 from ..errors import ConfigError
 from ..snapshot import Snapshot
-from ..transaction import Transaction
 from ..unit import current, joined
 from ..witnessing import carry_into_threads, refuse_writes, witness
 from .jobs import Held, Job, in_worker, settled
@@ -101,7 +99,7 @@ class CachedCoroutine(Generic[P, R]):
             key = self._tracked.key(args, kwargs)
         unit = joined(engine) if current.get() is not None else None
         call = _Call(self._tracked, engine, key, args, kwargs, unit if isinstance(unit, Snapshot) else None)
-        if isinstance(unit, Transaction):
+        if unit is not None and unit._computes:
             return () if flow is peek else await call.within_transaction()
         return await flow(call)
 
@@ -206,15 +204,21 @@ class _Call(Face):
             return None
 
     def later(self) -> None:
-        context = copy_context()
-        context.run(current.set, None)
-        context.run(witness.set, None)
-        call = context.run(_Call, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
+        context, call = self.beside(_Call)
         task = context.run(asyncio.get_running_loop().create_task, renew(call))
         _beside.add(task)
         task.add_done_callback(_beside.discard)
 
+    def hit(self, entry: KeptCall) -> None:
+        auditor = self.engine.auditor
+        if auditor is not None and auditor.due():
+            from ..auditor import Sample
+            from .auditing import AwaitAgain, take
+
+            context, call = self.beside(AwaitAgain)
+            take(auditor, Sample(entry, auditor.state, call, context))
+
     async def within_transaction(self) -> Any:
-        """The function's own answer, in the transaction around it; it must not write there either."""
+        """The function's own answer, in the unit around it, which keeps nothing; it must not write there either."""
         with self.joining() as mine:
             return await self.invoke(mine)

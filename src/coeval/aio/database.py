@@ -355,13 +355,15 @@ def _read_from(engine: Engine, store: Store, wanted: Request, job: Job) -> tuple
         rows = read_past(store, engine, wanted.sql, wanted.parameters, wanted.limit, readers)
     else:
         watch = watch_for(engine)
-        entry = engine.find(wanted.key)
+        entry = engine.tier.find(wanted.key)
         if entry is not None and entry.scopes is not None:
             seen = seen_now(store, readers, entry.scopes)
             if revalidate(entry, seen):
                 tell("revalidated")
                 if watch is not None:
                     watch.saw(entry.scopes, seen)
+                if engine.auditor is not None:
+                    engine.auditor.hit(entry)
                 return entry.rows
         job.seconds = 0.0
         rows = run(compute(wanted, BlockingSource(store, readers), engine.tier, tell, watch))

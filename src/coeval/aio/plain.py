@@ -46,7 +46,7 @@ class AsyncPlainValues:
         engine = await self._db._opened()
         name = plain_key(key)
         if current.get() is None and witness.get() is None:
-            entry: Any = engine.find(name)
+            entry: Any = engine.tier.find(name)
             if entry is None:
                 return default
             if at_hand(engine, entry):
@@ -100,7 +100,7 @@ class AsyncPlainValues:
         """
         engine = await self._db._opened()
         name = plain_key(key)
-        entry: Any = engine.find(name)
+        entry: Any = engine.tier.find(name)
         if current.get() is None and witness.get() is None and at_hand(engine, entry):
             if not entry.hits & HITS:
                 await asyncio.sleep(0)

@@ -142,15 +142,17 @@ class JoinedTransaction(_WritingUnit):
 class AsyncSnapshot(_Unit):
     """Reads that all see the data as of the moment the snapshot was entered, for ``async with``. Calls in the same task join it."""
 
+    _kind = LentSnapshot
+
     def __init__(self, engine: Engines) -> None:
         """Use `AsyncDatabase.snapshot`."""
         self._open = engine
 
     async def __aenter__(self) -> Self:
-        engine = await self._open()
+        engine, kind = await self._open(), self._kind
 
         def enter(_: object) -> LentSnapshot:
-            unit = LentSnapshot(engine)
+            unit = kind(engine)
             unit.__enter__()
             return unit
 

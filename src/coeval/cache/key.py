@@ -53,3 +53,18 @@ def _types(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if float in types and any(value == 0 and type(value) is float for value in values):
         return tuple(repr(value) if type(value) is float else type(value) for value in values)
     return types
+
+
+def asked(key: Key) -> tuple[str, tuple[Any, ...] | dict[str, Any], int | None]:
+    """The statement, parameters and limit that `statement_key` made ``key`` of."""
+    limit, rest = (key[0], key[1:]) if type(key[0]) is int else (None, key)
+    match rest:
+        case (sql,):
+            return sql, (), limit
+        case (sql, tuple() as values, tuple()):
+            return sql, values, limit
+        case (sql, value, _):
+            return sql, (value,), limit
+        case (sql, names, values, _):
+            return sql, dict(zip(names, values, strict=True)), limit
+    raise ValueError(f"not the key of a statement: {key!r}")

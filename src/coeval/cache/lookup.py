@@ -142,9 +142,15 @@ def unprovable(sql: str) -> str:
 
 
 async def read_within(
-    request: Request, reading: Reading, now: Callable[[], Mark], tier: Tier, tell: Tell, watch: Watch | None = None
+    request: Request,
+    reading: Reading,
+    now: Callable[[], Mark],
+    tier: Tier,
+    tell: Tell,
+    watch: Watch | None = None,
+    hit: Callable[[Entry], object] | None = None,
 ) -> Rows:
-    """Rows as of the snapshot ``reading``, which may be old.
+    """Rows as of the snapshot ``reading``, which may be old. ``hit`` hears of an entry whose rows are given.
 
     An entry is never marked here: the clock may have moved on since the snapshot (hole 25). What is computed is kept only where
     the snapshot is still the present, so that it never takes the place of a newer entry.
@@ -156,6 +162,8 @@ async def read_within(
             tell("revalidated")
             if watch is not None:
                 watch.saw(entry.scopes, Seen(entry.schema, entry.stamps, seen.mark))
+            if hit is not None:
+                hit(entry)
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)

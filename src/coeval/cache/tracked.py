@@ -120,6 +120,9 @@ class Shell(Protocol):
     def failed(self, error: Exception) -> None:
         """Say that computing beside the caller failed."""
 
+    def hit(self, entry: KeptCall) -> None:
+        """The value of ``entry`` is given to the caller."""
+
 
 async def answer(call: Shell) -> Any:
     """The call's value."""
@@ -323,6 +326,7 @@ def _use(call: Shell, entry: KeptCall) -> Any:
     """What the caller gets of a valid entry."""
     call.counts.hits += 1
     entry.hits += 1
+    call.hit(entry)
     proof = Proof(entry.schema, entry.scopes, entry.stamps, entry.mark)
     return _pass(call, Outcome(entry.rows, proof, entry.expires))
 
