@@ -293,6 +293,7 @@ class Face:
         self.options = tracked.options
         self.scopes = tracked.scopes if engine.stampable else tracked.tags
         self.counts = tracked.counts
+        self.name = tracked.name
         self.flights = engine.flights
         self.tier = tracked.tier(engine)
         self.firm = tracked.firm

@@ -263,7 +263,7 @@ def look_within(unit: Transaction, engine: Engine, key: Key) -> tuple[Any, ...]:
 def noted(look: Any, found: tuple[Any, ...]) -> tuple[Any, ...]:
     """``found``. That nothing was is no fact that a tracked call could rest on: the value may only have left this memory."""
     if not found and look.outer is not None:
-        look.outer.refuse(f"{look._tracked.name} was asked for, and is not in this process's memory")
+        look.outer.refuse(f"{look.name} was asked for, and is not in this process's memory")
     return found
 
 

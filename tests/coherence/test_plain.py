@@ -649,7 +649,7 @@ def test_what_each_call_costs(open_db, monkeypatch):
     db.cache.set("warm", 1)
     db.cache.get("warm")
     looked: list[Any] = []
-    find = db._engine.find
+    find = db._engine.tier.find
 
     def look(key):
         looked.append(key)
@@ -665,7 +665,7 @@ def test_what_each_call_costs(open_db, monkeypatch):
     read = "SELECT version, stamp,"
     write = ["BEGIN IMMEDIATE", stamp, read, "COMMIT"]
     assert write == said(lambda: db.cache.set("k", 1))
-    monkeypatch.setattr(db._engine, "find", look)
+    monkeypatch.setattr(db._engine.tier, "find", look)
     assert [read] == said(lambda: db.cache.get("k"))
     assert [] == said(lambda: db.cache.get("k"))
     assert 1 == len(looked)
