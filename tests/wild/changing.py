@@ -37,17 +37,25 @@ class Trial:
     """A database, another program that changes it, and statements that are kept."""
 
     def __init__(
-        self, db: coeval.Database, foreign: Foreign, queries: Mapping[str, Query], tables: Mapping[str, Iterable[str]]
+        self,
+        db: coeval.Database,
+        foreign: Foreign,
+        queries: Mapping[str, Query],
+        tables: Mapping[str, Iterable[str]],
+        *,
+        triggers: bool = False,
     ) -> None:
         """``tables``: each table with the columns that can be written, in an order in which they can be put back.
 
-        Foreign keys are enforced while something is changed, as far as the other program has them on by now.
+        ``triggers``: filling a table again fires some, so that all of them are filled again each time. Foreign keys are enforced
+        while something is changed, as far as the other program has them on by now.
         """
         self.db = db
         self.foreign = foreign
         self.queries = queries
         self.tables = tables
-        self.foreign_keys = foreign.execute("PRAGMA foreign_keys")[0][0]
+        self.triggers = triggers
+        self.foreign_keys = "ON" if foreign.execute("PRAGMA foreign_keys") == [(1,)] else "OFF"
         for table in tables:
             foreign.execute(f"CREATE TEMP TABLE saved_{table} AS SELECT * FROM main.{table}")
         self.first = {name: keep(db, query.sql, *query.params) for name, query in queries.items()}
@@ -74,8 +82,8 @@ class Trial:
             if repr(true) != repr(self.first[name]):
                 changed.add(name)
         assert changed.isdisjoint(untouched), f"{change.name} changes {changed & untouched}: that was not expected"
-        self._undo(change.touched)
-        for name in sorted(looked_at):
+        self._undo(frozenset(self.tables) if self.triggers else change.touched)
+        for name in sorted(self.queries if self.triggers else looked_at):
             self._is(self.first[name], name, f"when {change.name} was undone")
         return changed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import datetime
+import datetime as dt
 import os
 import random
 import shutil
@@ -49,13 +49,13 @@ def our_own(orders: int) -> Rows:
     nations = [f"NATION {number:02}" for number in range(25)]
     regions = ["AFRICA", "AMERICA", "ASIA", "EUROPE", "MIDDLE EAST"]
     words = "almond blue coral forest green ivory khaki linen misty navy".split()
-    start = datetime.date(1992, 1, 1)
+    start = dt.date(1992, 1, 1)
 
     def money(most: int) -> float:
         return dice.randrange(100, 100 * most) / 100
 
     def day(number: int) -> str:
-        return (start + datetime.timedelta(number)).isoformat()
+        return (start + dt.timedelta(number)).isoformat()
 
     def phone(nation: int) -> str:
         return f"{nation + 10}-{dice.randrange(100, 1000)}-{dice.randrange(100, 1000)}-{dice.randrange(1000, 10000)}"
@@ -86,8 +86,8 @@ def our_own(orders: int) -> Rows:
         container = f"{dice.choice('SM MED LG'.split())} {dice.choice('CASE BOX BAG PKG'.split())}"
         maker, brand = f"Manufacturer#{key % 5 + 1}", f"Brand#{key % 5 + 1}{dice.randrange(1, 4)}"
         rows["part"].append((key, name, maker, brand, kind, dice.randrange(1, 51), container, 900 + key / 10, "a part"))
-        for supplier in dice.sample(range(1, suppliers + 1), 4):
-            rows["partsupp"].append((key, supplier, dice.randrange(1, 10_000), money(1000), "in store"))
+        for source in dice.sample(range(1, suppliers + 1), 4):
+            rows["partsupp"].append((key, source, dice.randrange(1, 10_000), money(1000), "in store"))
     pairs = [(row[0], row[1]) for row in rows["partsupp"]]
     for key in range(1, orders + 1):
         ordered = dice.randrange(2250)
@@ -97,24 +97,17 @@ def our_own(orders: int) -> Rows:
         rows["orders"].append(
             (key, customer, status, money(300_000), day(ordered), priority, f"Clerk#{key % 9}", 0, "an order")
         )
-        for line in range(1, dice.randrange(2, 8)):
-            part, supplier = dice.choice(pairs)
+        for number in range(1, dice.randrange(2, 8)):
+            part, supplier = pairs[dice.randrange(len(pairs))]
             shipped = ordered + dice.randrange(1, 122)
             committed, received = ordered + dice.randrange(30, 91), shipped + dice.randrange(1, 31)
             quantity = dice.randrange(1, 51)
             rows["lineitem"].append(
                 (
-                    key,
-                    part,
-                    supplier,
-                    line,
-                    quantity,
-                    quantity * 91.5,
-                    dice.randrange(11) / 100,
-                    dice.randrange(9) / 100,
+                    *(key, part, supplier, number, quantity, quantity * 91.5, dice.randrange(11) / 100),
+                    *(dice.randrange(9) / 100, dice.choice("RAN") if status == "F" else "N", status),
+                    *(day(shipped), day(committed), day(received), dice.choice(["COLLECT COD", "DELIVER IN PERSON"])),
+                    *(dice.choice("AIR MAIL SHIP TRUCK".split()), "a line"),
                 )
-                + (dice.choice("RAN") if status == "F" else "N", status, day(shipped), day(committed), day(received))
-                + (dice.choice(["COLLECT COD", "DELIVER IN PERSON", "NONE"]),)
-                + (dice.choice("AIR MAIL SHIP TRUCK".split()), "a line")
             )
     return rows
