@@ -238,8 +238,8 @@ PARAMETERS: dict[int, tuple[object, ...] | str] = {
     "AND EXISTS (SELECT * FROM lineitem l2 WHERE l2.l_orderkey = l1.l_orderkey AND l2.l_suppkey <> l1.l_suppkey) "
     "AND NOT EXISTS (SELECT * FROM lineitem l3 WHERE l3.l_orderkey = l1.l_orderkey AND l3.l_suppkey <> l1.l_suppkey "
     "AND l3.l_receiptdate > l3.l_commitdate) GROUP BY n_name ORDER BY count(*) DESC LIMIT 1",
-    22: "SELECT DISTINCT substr(c_phone, 1, 2) FROM customer ORDER BY (SELECT count(*) FROM orders WHERE o_custkey = c_custkey), "
-    "c_acctbal DESC LIMIT 7",
+    22: "SELECT substr(c_phone, 1, 2) FROM customer WHERE NOT EXISTS (SELECT 1 FROM orders WHERE o_custkey = c_custkey) "
+    "GROUP BY 1 ORDER BY max(c_acctbal) DESC LIMIT 7",
 }
 
 
