@@ -1,0 +1,154 @@
+"""New stamps for a file that lives twice: where random numbers repeat, and what ends that (hole 20); and tags without stamps (hole 13)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import coeval
+from coeval import errors
+from coherence.asking import cached, keep, truth
+
+READ = "SELECT v FROM t"
+STAMPS = "SELECT id, stamp FROM _coeval_stamps ORDER BY id"
+OLD, NEW = ((1,),), ((2,),)
+
+
+@pytest.fixture
+def db(db):
+    db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE TABLE u (v)")
+    return db
+
+
+def stamps_of(foreign) -> list[tuple[object, ...]]:
+    """All of them, and the schema's."""
+    return [*foreign.execute(STAMPS), ("schema", foreign.execute("SELECT stamp FROM _coeval_schema")[0][0])]
+
+
+def write_with_repeated_chance(foreign, repeated) -> None:
+    """What a clone does: it writes, and the random numbers that its triggers draw are those of before."""
+    foreign.execute("BEGIN IMMEDIATE")
+    foreign.execute("UPDATE t SET v = 2")
+    for scope, stamp in repeated:
+        foreign.execute("UPDATE _coeval_stamps SET stamp = ? WHERE id = ?", stamp, scope)
+    foreign.execute("COMMIT")
+
+
+def test_a_number_that_repeats_is_believed_until_the_file_is_restamped(db, foreign):
+    """Hole 20: equal stamps are all that a cache can go by; `restamp` makes every one of them another."""
+
+    @db.cached
+    def function():
+        return tuple(map(tuple, db.query(READ)))
+
+    assert OLD == keep(db, READ) == function()
+    write_with_repeated_chance(foreign, foreign.execute(STAMPS))
+    assert OLD == cached(db, READ) == function() != truth(db, READ)  # the hole
+    before = stamps_of(foreign)
+    db.restamp()
+    assert NEW == cached(db, READ) == function() == truth(db, READ)
+    after = stamps_of(foreign)
+    assert [scope for scope, _ in before] == [scope for scope, _ in after]
+    assert not {stamp for _, stamp in before} & {stamp for _, stamp in after}
+    assert NEW == keep(db, READ)
+
+
+def test_numbers_that_repeat_afterwards_are_no_harm(db, foreign, neighbour):
+    """Hole 20: the schema's stamp is part of every entry, so that what was kept before never counts again, in any process."""
+    repeated = foreign.execute(STAMPS)
+    assert [[1]] == neighbour.query(READ) == neighbour.query(READ)
+    db.restamp()
+    write_with_repeated_chance(foreign, repeated)
+    assert [[2]] == neighbour.query(READ)
+
+
+def test_the_numbers_owe_nothing_to_the_process(tmp_path):
+    """Hole 20: two copies of one process draw the same numbers of SQLite's, until one of them restamps, and goes on with others."""
+    program = """
+import os, sys, apsw
+from coeval.sqlite import triggers
+
+def life(restamps, name):
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE t (v)")
+    connection.execute("BEGIN")
+    triggers.verify(connection)
+    if restamps:
+        triggers.restamp(connection)
+    rows = connection.execute("SELECT stamp FROM _coeval_stamps UNION SELECT stamp FROM _coeval_schema").fetchall()
+    rows += connection.execute("SELECT random()").fetchall()
+    with open(name, "w") as file:
+        print(sorted(rows), file=file)
+
+apsw.Connection(":memory:").execute("SELECT random()").fetchall()  # the image that is restored has drawn some already
+for copy in (1, 2):
+    if os.fork() == 0:
+        life(sys.argv[1] == "restamps", f"{sys.argv[2]}/{sys.argv[1]}-{copy}")
+        os._exit(0)
+    os.wait()
+"""
+    for way, same in (("goes on", True), ("restamps", False)):
+        subprocess.run([sys.executable, "-c", program, way, tmp_path], check=True)
+        one, other = ((tmp_path / f"{way}-{copy}").read_text() for copy in (1, 2))
+        assert same == (one == other)
+        if not same:
+            assert not set(one.strip("[](,) \n").split("), (")) & set(other.strip("[](,) \n").split("), ("))
+
+
+def test_what_restamp_refuses(db, open_db, tmp_path):
+    """Inside a transaction or snapshot it would wait for it; without stamps there is nothing to renew."""
+    with db.transaction(), pytest.raises(errors.ReentryError, match="restamp"):
+        db.restamp()
+    with db.snapshot(), pytest.raises(errors.ReentryError, match="restamp"):
+        db.restamp()
+    with (
+        coeval.open(tmp_path / "clock.db", coherence="clock") as plain,
+        pytest.raises(errors.ConfigError, match="without stamps"),
+    ):
+        plain.restamp()
+
+
+def test_restamp_mends_what_it_finds_broken(db, foreign):
+    """Triggers that another program dropped are there again, and guard what is kept from then on."""
+    foreign.execute("DROP TRIGGER _coeval_update_1")
+    db.restamp()
+    for value in (5, 6):
+        assert keep(db, READ)
+        foreign.execute("UPDATE t SET v = ?", value)
+        assert ((value,),) == cached(db, READ)
+
+
+async def _restamp(db: coeval.Database) -> None:
+    await db.aio.restamp()
+
+
+def test_the_asyncio_face(db, foreign):
+    """It does the same."""
+    import asyncio
+
+    keep(db, READ)
+    before = stamps_of(foreign)
+    write_with_repeated_chance(foreign, foreign.execute(STAMPS))
+    asyncio.run(_restamp(db))
+    assert not {stamp for _, stamp in before} & {stamp for _, stamp in stamps_of(foreign)}
+    assert NEW == cached(db, READ)
+
+
+def test_a_tag_whose_stamp_is_gone_vouches_for_nothing(db, foreign):
+    """Hole 13: absent matches nothing, not even absent; made again, it is another."""
+    runs = []
+
+    @db.cached(tags=["a"])
+    def tagged():
+        runs.append(1)
+        return len(runs)
+
+    assert [1, 1] == [tagged(), tagged()]
+    foreign.execute("DELETE FROM _coeval_stamps WHERE id <= 4096")
+    assert [2, 3] == [tagged(), tagged()]
+    db.invalidate("a")  # which makes it anew
+    assert [4, 4] == [tagged(), tagged()]
+    db.invalidate("a")
+    assert 5 == tagged()
