@@ -111,8 +111,9 @@ def test_what_restamp_refuses(db, open_db, tmp_path):
 
 
 def test_restamp_mends_what_it_finds_broken(db, foreign):
-    """Triggers that another program dropped are there again, and guard what is kept from then on."""
-    foreign.execute("DROP TRIGGER _coeval_update_1")
+    """Where another program has taken our tables away they are made again, and what is kept from then on is guarded."""
+    foreign.execute("DROP TABLE _coeval_stamps")
+    foreign.execute("DROP TABLE _coeval_schema")
     db.restamp()
     for value in (5, 6):
         assert keep(db, READ)
