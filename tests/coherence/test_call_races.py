@@ -1,4 +1,4 @@
-"""The races that caches lose, for statements and for functions: one fixed interleaving each, which ours survives and the usual cache does not.
+"""The races that caches lose, for statements and for functions: one fixed interleaving each. Ours survives it, the usual cache does not.
 
 The last of each test says what was got and what was true then: equal for ours, and different for the usual one, which shows that the
 interleaving can be seen. The numbers are those of the list of races.

@@ -113,6 +113,7 @@ def test_what_restamp_refuses(db, open_db, tmp_path):
 def test_restamp_mends_what_it_finds_broken(db, foreign):
     """Where another program has taken a table of ours away it is made again, and what is kept from then on is guarded."""
     foreign.execute("DROP TABLE _coeval_stamps")
+    foreign.disconnect()  # it would go on with the schema that it remembers
     db.restamp()
     for value in (5, 6):
         assert keep(db, READ)
