@@ -368,3 +368,24 @@ def test_a_load_that_is_cancelled_leaves_nothing_behind(db):
         await subject.now()
 
     asyncio.run(main())
+
+
+def test_a_write_between_two_reads_of_one_load(db):
+    """Race 2 inside a coroutine: it has seen both sides of a commit, and is kept with the stamp of its first read, which is gone."""
+
+    async def main() -> None:
+        gate = Gate()
+
+        @db.aio.cached
+        async def twice() -> tuple[Any, ...]:
+            before = await db.aio.scalar("SELECT sum(v) FROM t")
+            await gate()
+            return before, await db.aio.scalar("SELECT max(v) FROM t")
+
+        load = await gate.stop(twice)
+        await asyncio.create_task(db.aio.execute(WRITE))
+        gate.go()
+        assert (3, 12) == await load
+        assert (23, 12) == await twice() == await twice()
+
+    asyncio.run(main())
