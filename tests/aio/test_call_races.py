@@ -194,7 +194,7 @@ def test_an_old_snapshot_fills(run):
 
 @survived(naive.PutBack)
 def test_time_does_not_go_backwards_when_a_block_ends(run):
-    """Race 5: what was valid before the block is not valid again after it."""
+    """Race 5, hole 25: what was valid before the block, and still is inside a snapshot, is not valid again after it."""
 
     async def race(subject: Subject) -> None:
         await subject.call()

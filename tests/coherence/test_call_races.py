@@ -128,7 +128,7 @@ def test_an_old_snapshot_fills(subject):
 
 @survived(naive.PutBack)
 def test_time_does_not_go_backwards_when_a_block_ends(subject):
-    """Race 5: what was valid before the block is not valid again after it."""
+    """Race 5, hole 25: what was valid before the block, and still is inside a snapshot, is not valid again after it."""
     subject.call()
     block: AbstractContextManager[Any] = subject.db.snapshot() if subject.usual is None else subject.usual.block()
     with block:
