@@ -1,4 +1,5 @@
-"""New stamps for a file that lives twice: where random numbers repeat, and what ends that (hole 20); and tags without stamps (hole 13)."""
+"""New stamps for a file that lives twice: where random numbers repeat, and what ends that (hole 20);
+and names, tags and files that could be taken for others (holes 13, 26 and 28)."""
 
 from __future__ import annotations
 
@@ -153,3 +154,38 @@ def test_a_tag_whose_stamp_is_gone_vouches_for_nothing(db, foreign):
     assert [4, 4] == [tagged(), tagged()]
     db.invalidate("a")
     assert 5 == tagged()
+
+
+def test_a_table_that_is_called_almost_as_ours(db, foreign):
+    """Hole 28: it has stamps as any other, its results are cached as any other's, and neither restamp nor uninstall touches it."""
+    db.script(
+        "CREATE TABLE _coeval_notes (v); CREATE TABLE xcoevalxstamps (id, stamp); INSERT INTO xcoevalxstamps VALUES (1, 5)"
+    )
+    for table in ("_coeval_notes", "xcoevalxstamps"):
+        sql = f"SELECT count(*) FROM {table}"
+        assert ("stamps", (table,)) == (db.explain(sql).validity, db.explain(sql).reads)
+        before = keep(db, sql)
+        db.restamp()
+        assert before == keep(db, sql)
+        foreign.execute(f"INSERT INTO {table} DEFAULT VALUES")
+        assert ((before[0][0] + 1,),) == cached(db, sql)
+    assert ((1, 5), (None, None)) == truth(db, "SELECT * FROM xcoevalxstamps")
+    foreign.disconnect()
+    db.close()
+    assert {"_coeval_notes", "xcoevalxstamps"}.isdisjoint(coeval.uninstall(db.path))
+
+
+def test_a_program_that_only_reads_functions_gets_hits_by_the_clock(path, open_db, foreign):
+    """Hole 26: after a clean close the WAL-index begins with zeros; a function that searches is kept by the clock all the same."""
+    with coeval.open(path) as first:
+        first.script("CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('word')")
+    db = open_db()
+
+    @db.cached
+    def search():
+        return db.scalar("SELECT count(*) FROM f('word')")
+
+    assert [1, 1, 1] == [search(), search(), search()]
+    assert (2, 1) == search.cache_info()[:2]
+    foreign.execute("INSERT INTO f VALUES ('another word')")
+    assert [2, 2] == [search(), search()]
