@@ -57,7 +57,7 @@ def test_the_version() -> None:
 def test_every_command_says_what_it_does() -> None:
     """The help names each command, and each has a help of its own."""
     overview = call("--help").output
-    assert set(command.commands) == {"demo", "explain", "uninstall"}
+    assert set(command.commands) == {"demo", "explain", "restamp", "uninstall"}
     for name in command.commands:
         assert name in overview
         assert call(name, "-h").exit_code == 0
@@ -72,6 +72,7 @@ def test_every_command_says_what_it_does() -> None:
         ("demo", "--port", "65536"),
         ("explain",),
         ("explain", "no/such/file.db", "SELECT 1"),
+        ("restamp", "no/such/file.db"),
         ("uninstall", "."),
     ],
 )
@@ -245,3 +246,15 @@ def test_as_a_program(file: Path) -> None:
     failed = program("explain", file, "SELECT * FROM absent")
     assert (failed.returncode, failed.stdout, failed.stderr[:7]) == (1, "", "error: ")
     assert program("--nonsense").returncode == 2
+
+
+def test_restamp_renews_every_stamp(file: Path) -> None:
+    """`coeval restamp` works beside programs that have the file open, and leaves no number as it was."""
+    stamps = "SELECT stamp FROM _coeval_stamps UNION SELECT stamp FROM _coeval_schema"
+    with coeval.open(file) as db:
+        before = {row[0] for row in db.iterate(stamps)}
+        done = call("restamp", file)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert "new stamps" in done.stdout
+        assert not before & {row[0] for row in db.iterate(stamps)}
+        assert db.query("SELECT name FROM users") == (("Ann",),)

@@ -14,6 +14,7 @@ import apsw
 
 from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, SQLError
 from .events import Statistics
+from .sqlite import triggers
 from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
 from .transaction import Transaction
@@ -115,6 +116,29 @@ class Upkeep:
         stamps = self._engine.settings.coherence == "stamps"
         self._alone("restore", lambda connection: restore(connection, path, self._engine.path, stamps=stamps))
         self._engine.forget()
+
+    def restamp(self) -> None:
+        """Make everything that was ever cached of this file invalid, here, in every other process and in every shared tier.
+
+        For a file that lives twice: a virtual machine that was cloned, a process image that was restored. There random numbers may
+        repeat, and with them stamps. Call it in one of the two, or `coeval restamp FILE`, before anything is written there. On
+        return every scope and the schema have new stamps, durably, which owe nothing to this process's memory. Raises ConfigError with
+        ``coherence="clock"``, where there are no stamps, ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
+        """
+        if self._engine.settings.coherence != "stamps":
+            raise ConfigError(
+                f"{self._engine.path} is open without stamps, so there are none to renew",
+                hint='Open it without coherence="clock".',
+            )
+        self._refuse_in_unit("restamp")
+
+        def renew(own: Transaction) -> None:
+            connection = own._ready().raw
+            triggers.verify(connection)
+            triggers.restamp(connection)
+
+        Transaction(self._engine, "restamp").alone(renew)
+        self._engine.events.tell("write")
 
     def _alone(self, what: str, work: Callable[[apsw.Connection], object]) -> None:
         """Run ``work`` with the turn and no transaction, then verify what it did to the schema."""

@@ -69,6 +69,11 @@ class AsyncUpkeep:
         refuse_writes("restore")
         await self._chore(lambda db: db.restore(source))
 
+    async def restamp(self) -> None:
+        """Make everything that was ever cached of this file invalid, everywhere, as `Database.restamp`."""
+        self._refuse_within("restamp")
+        await self._chore(lambda db: db.restamp())
+
     async def create_function(
         self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False
     ) -> None:

@@ -14,6 +14,7 @@ from coeval.errors import Error
 
 from .demo import demo
 from .explain import explain
+from .restamp import restamp
 from .uninstall import uninstall
 
 
@@ -39,4 +40,5 @@ def coeval() -> None:
 
 coeval.add_command(demo)
 coeval.add_command(explain)
+coeval.add_command(restamp)
 coeval.add_command(uninstall)

@@ -42,11 +42,15 @@ HOGGED, PAUSE = 0.0005, 0.00001
 
 
 class Hooked(apsw.Connection):
-    """The connection that on_connect gets. It notes collations, because SQLite does not tell that one of its own was replaced."""
+    """The connection that on_connect gets.
+
+    It notes collations, because SQLite does not tell that one of its own was replaced, and FTS5's functions, which it lists nowhere.
+    """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.collations: set[str] = set()
+        self.searching: set[str] = set()
 
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
         """As APSW's."""
@@ -54,6 +58,11 @@ class Hooked(apsw.Connection):
         super().create_collation(name, callback)
 
     createcollation = create_collation
+
+    def register_fts5_function(self, name: str, function: Callable[..., Any]) -> None:
+        """As APSW's."""
+        self.searching.add(fold(name))
+        super().register_fts5_function(name, function)
 
 
 def _check_hooked(connection: apsw.Connection) -> None:

@@ -174,6 +174,9 @@ def compile_one(connection: apsw.Connection, watcher: Watcher, sql: str) -> Stat
     Raises apsw.Error where SQLite cannot compile it, SQLError for two statements.
     """
     reports = [report for report in _reports(connection, watcher, sql) if report.runs]
+    if any({apsw.SQLITE_PRAGMA, apsw.SQLITE_SELECT} <= {code for code, *_ in report.actions} for report in reports):
+        # FTS4, connected for the first time, asks for the page size, which is reported as if the statement did: now it is connected
+        reports = [report for report in _reports(connection, watcher, sql) if report.runs]
     if not reports:
         return Statement(sql, Kind.NOTHING)
     if len(reports) > 1:

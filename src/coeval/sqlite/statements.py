@@ -65,7 +65,8 @@ class Statements:
         self._text = 0
         self._catalogue: tuple[Stamp, Catalogue] | None = None
         self.latest: Stamp = None  #: the schema as it was last known
-        self._hooked = _hooked(connection.raw)
+        self._searching = connection.raw.searching if isinstance(connection.raw, Hooked) else frozenset[str]()
+        self._hooked = _hooked(connection.raw) | self._searching
         self._collations = _foreign_collations(connection.raw)
         self._modules = _modules(connection.raw) - _pristine_modules()
         self.unfit = _unfit(connection.raw)
@@ -207,6 +208,9 @@ class Statements:
         names = self._names(schema)
         reads, functions, hidden = self._whole(statement, names)
         judged = read_set(reads, functions, names, self._steady(), stamps=self._stamps)
+        ranked = self._searching and any(_is_virtual(read, names) for read in reads)
+        if ranked:  # a ranking of the user's may stand behind the column rank, of which the authorizer tells nothing
+            hidden = (*hidden, "it may search with a function of FTS5 that on_connect registers")
         reasons = (*self.unfit, *judged.reasons, *hidden, *self._collated(statement, reads))
         return judged._replace(reasons=reasons)
 

@@ -1,4 +1,4 @@
-"""Stamps by triggers: installing, verifying, repairing and removing them (laws 1 and 3; holes 1 to 4, 24 and 28).
+"""Stamps by triggers: installing, verifying, repairing and removing them (laws 1 and 3; holes 1 to 4, 20, 24 and 28).
 
 What must hold here:
 
@@ -17,6 +17,7 @@ Ring: shell.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, NamedTuple
 
@@ -135,6 +136,24 @@ def remove(connection: apsw.Connection) -> list[str]:
 def touch(connection: apsw.Connection) -> None:
     """Change a number that nobody reads, inside a write transaction: SQLite writes no page, and so no commit, where all stays the same."""
     connection.execute("UPDATE main._coeval_schema SET opened = random()")
+
+
+def restamp(connection: apsw.Connection) -> None:
+    """New stamps for every scope and for the schema, inside a write transaction, where `verify` has been.
+
+    Of the system's random numbers: those of SQLite, which the triggers take, are a sequence in this process's memory, and a clone of the
+    process goes on with the same one (hole 20). It begins anew here, too.
+    """
+    apsw.randomness(0)
+    scopes = _all(connection, "SELECT id FROM main._coeval_stamps")
+    connection.executemany(
+        "UPDATE main._coeval_stamps SET stamp = ? WHERE id = ?", [(_chance(), *scope) for scope in scopes]
+    )
+    connection.execute("UPDATE main._coeval_schema SET stamp = ?", (_chance(),))
+
+
+def _chance() -> int:
+    return int.from_bytes(os.urandom(8), "big", signed=True)
 
 
 def schema_version(connection: apsw.Connection) -> int:
