@@ -29,7 +29,10 @@ class Foreign(Owner):
         super().__init__(board, folder, owner, seed)
         self.tally = tally
         self.passage = Passage(board, folder)
-        self.connection = sqlite3.connect(folder / "app.db", timeout=PATIENCE, isolation_level=None)
+        # It is made here and used by the one thread that writes.
+        self.connection = sqlite3.connect(
+            folder / "app.db", timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA synchronous = NORMAL")
         if sqlite3.sqlite_version_info < (3, 51, 3):

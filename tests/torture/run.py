@@ -68,13 +68,14 @@ class Run:
 
     def attack(self, roles: tuple[str, ...], seconds: float, every: float = 0.0) -> Found:
         """Run ``roles`` for so many seconds, and kill one of them after about each ``every`` seconds; 0: none."""
-        self.board.fields[STOP] = 0
+        for field in (STOP, COMMITS, ERRORS, RESTORES):
+            self.board.fields[field] = 0
         try:
             for name in roles:
                 self._start(name)
             started = time.monotonic()
             killing = started + every * (0.5 + self._chance.random())
-            while (now := time.monotonic()) < started + seconds:
+            while (now := time.monotonic()) < started + seconds and not self._died:
                 self._look()
                 if every and now > killing:
                     killing = now + every * (0.5 + self._chance.random())
@@ -109,10 +110,9 @@ class Run:
         self._start(name)
 
     def _look(self) -> None:
-        for name, child in list(self._children.items()):
+        for name, child in self._children.items():
             if child.poll() is not None:
                 self._died.append(f"{name}, with {child.returncode}: {self._words(name)}")
-                self._start(name)
 
     def _end(self) -> None:
         end = time.monotonic() + _PATIENCE
@@ -122,7 +122,7 @@ class Run:
             except subprocess.TimeoutExpired:
                 self._died.append(f"{name} did not end: {self._words(name)}")
                 continue
-            if code:
+            if code and not self._died:
                 self._died.append(f"{name}, with {code}: {self._words(name)}")
 
     def _words(self, name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import coeval
+from coeval.errors import ConstraintError
 from torture.board import Board, Publisher
 from torture.functions import tag
 from torture.mutations import Mutations
@@ -86,7 +87,7 @@ class Writer(Owner):
         self.db = db
         self.tally = tally
         self.passage = Passage(board, folder)
-        self.mutations = Mutations(board, self.chance, (coeval.ConstraintError,))
+        self.mutations = Mutations(board, self.chance, (ConstraintError,))
         self._ways = [self._one, self._one, self._many, self._load, self._script, self._function, *[self._shared] * 6]
         if db.settings.coherence == "stamps":
             self._ways += [self._outside] * 2
@@ -111,21 +112,21 @@ class Writer(Owner):
         rows = self._rows()
         self.board.event()
         self.db.executemany(UPSERT, rows)
-        self._confirm(rows)
+        self.confirm(rows)
 
     def _load(self) -> None:
         rows = self._rows()
         self.board.event()
         self.db.load("solo", rows, upsert="id")
-        self._confirm(rows)
+        self.confirm(rows)
 
     def _script(self) -> None:
         rows = self._rows()
         self.board.event()
         self.db.script(";".join(f"REPLACE INTO solo VALUES ({number}, {ver}, '{note}')" for number, ver, note in rows))
-        self._confirm(rows)
+        self.confirm(rows)
 
-    def _confirm(self, rows: list[tuple[int, int, str]]) -> None:
+    def confirm(self, rows: list[tuple[int, int, str]]) -> None:
         """Make known those that are there: a trigger's RAISE(IGNORE) may have passed over some, and nobody else writes them."""
         self.known(*(row for row in rows if row in {tuple(found) for found in self.db.iterate(OWN, row[0])}))
 
@@ -133,7 +134,7 @@ class Writer(Owner):
         row = self.draw(self.number())
         self.board.event()
         self.db.write(lambda tx: (tx.query(OWN, row[0]), tx.execute(UPSERT, *row)))
-        self.known(row)
+        self.confirm([row])
 
     def _outside(self) -> None:
         """A value outside the database, and then its tag."""
