@@ -104,7 +104,7 @@ class Publisher:
             for cell, version in versions.items():
                 board.known[cell] = max(version, board.known[cell])
             for number, table in enumerate(TABLES.values()):
-                if any(table.first <= cell < table.first + table.count for cell in versions):
+                if any(table.first <= cell < table.first + table.size for cell in versions):
                     board.turns[number] += 1  # after `known`: who sees the turn sees the versions
             board.fields[COMMITS] += 1
             board.event()

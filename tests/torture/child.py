@@ -72,7 +72,9 @@ def run(child: Child) -> None:
     if role.does == "foreign":
         from torture.foreign import Foreign
 
-        child.until_stopped(Foreign(child.board, child.folder, child.tally(0), role.owner, child.seed).write, role.pause)
+        child.until_stopped(
+            Foreign(child.board, child.folder, child.tally(0), role.owner, child.seed).write, role.pause
+        )
         child.run()
     elif role.does == "hostile":
         from torture.foreign import Hostile
@@ -122,7 +124,8 @@ def _reads(reader: Any, functions: Any, moments: Any) -> Callable[[], None]:
     from torture.world import TABLES
 
     quick = reader.queries()
-    for kind, found in (("function", functions.item), ("nested function", functions.nested)):
+    alone = {"function": functions.item, "nested function": functions.nested, "slow function": functions.slow}
+    for kind, found in alone.items():
         quick.append(lambda kind=kind, found=found: reader.called(kind, [found], TABLES["item"]))
     quick.append(lambda: reader.called_for_two("function of two queries", functions.both))
     for kind, several in (("function with a tag", functions.tagged), ("value: get_or_set", functions.values)):

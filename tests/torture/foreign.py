@@ -1,7 +1,8 @@
 """Programs with the standard sqlite3 module and no idea of Coeval: one that writes, one that is hostile to the schema.
 
-Never in a process that has Coeval open (law 8). The two break nothing that lies outside law 1's boundary: triggers of ours are dropped and made
-again, and columns, indexes, tables and triggers come and go, but always by SQL.
+Never in a process that has Coeval open (law 8). Both
+stay inside law 1's boundary: triggers of ours are dropped and made again, and columns, indexes, tables and triggers come and go, but
+always by SQL.
 
 Ring: shell.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ class Foreign(Owner):
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA synchronous = NORMAL")
         if sqlite3.sqlite_version_info < (3, 51, 3):
-            self.execute("PRAGMA wal_autocheckpoint = 0")  # a checkpoint of such a library that meets a commit can corrupt the file
+            self.execute(
+                "PRAGMA wal_autocheckpoint = 0"
+            )  # a checkpoint of such a library that meets a commit can corrupt the file
         self.mutations = Mutations(board, self.chance, (sqlite3.IntegrityError,))
 
     def execute(self, sql: str, *params: Any) -> list[Any]:
@@ -72,10 +76,8 @@ class Foreign(Owner):
     def _undo(self) -> None:
         """By ROLLBACK, or by a statement that fails and takes the transaction along."""
         if self.chance.random() < 0.5:
-            try:
+            with suppress(sqlite3.IntegrityError):
                 self.execute("INSERT OR ROLLBACK INTO account (id, amount) SELECT id, 0 FROM account LIMIT 1")
-            except sqlite3.IntegrityError:
-                pass
         if self.connection.in_transaction:
             self.execute("ROLLBACK")
 
@@ -123,7 +125,12 @@ class Hostile(Foreign):
     def _column(self) -> None:
         columns = [row[1] for row in self.execute("PRAGMA table_info(account)")]
         change = "DROP COLUMN spare" if "spare" in columns else "ADD COLUMN spare INTEGER DEFAULT 0"
-        self.transaction(lambda execute: (execute(f"ALTER TABLE account {change}"), self.mutations.some(execute)))
+
+        def deed(execute: Any) -> None:
+            execute(f"ALTER TABLE account {change}")
+            self.mutations.some(execute)
+
+        self.transaction(deed)
 
     def _index(self) -> None:
         self.execute("CREATE INDEX IF NOT EXISTS by_group ON item (grp, ver)")
@@ -155,7 +162,7 @@ class Hostile(Foreign):
         for name, _ in some:
             self.execute(f"DROP TRIGGER IF EXISTS {name}")
         self.transaction(self.mutations.some)
-        for name, sql in some:
+        for _, sql in some:
             try:
                 self.execute(sql)
             except sqlite3.OperationalError as error:  # Coeval was quicker, or the table has another name by now
@@ -180,5 +187,3 @@ class Hostile(Foreign):
 
     def _pause(self) -> None:
         time.sleep(self.chance.random() * 0.05)
-
-

@@ -5,6 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,12 @@ class Functions:
             return item(number)
 
         @db.cached
+        def slow(number: int) -> int | None:
+            version = row_version(db.query(ITEM, number), number)
+            time.sleep(0.001)  # commits fall into it
+            return version
+
+        @db.cached
         async def item_of_task(number: int) -> int | None:
             return row_version(await db.aio.query(ITEM, number), number)
 
@@ -53,6 +60,7 @@ class Functions:
         self.item = item
         self.both = both
         self.nested = nested
+        self.slow = slow
         self.item_of_task = item_of_task
         self.nested_of_task = nested_of_task
         # Tags have their stamps in the file, which coherence="clock" leaves as it is.

@@ -97,7 +97,7 @@ class Keeper:
         for name in ("solo", "item", "child", "east", "west", "left_side"):
             table = TABLES["pair" if name == "left_side" else name]
             copy.execute("DROP TRIGGER IF EXISTS moody")
-            for number in range(table.count):
+            for number in range(table.size):
                 at = table.first + number
                 version = (board.begun[at] | 1) + 1
                 more = {"item": f", grp = {group_of(version)}", "left_side": ""}.get(name, "")
@@ -107,5 +107,3 @@ class Keeper:
         copy.executemany("UPDATE _coeval_stamps SET stamp = ?2 WHERE id = ?1", stamps)
         copy.execute("COMMIT")
         return versions
-
-

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import coeval
+from torture import judge
 from torture.functions import Functions
 from torture.reading import GROUP, ITEM, LEFT, RIGHT, SUM, Reader, in_group, pair_version, row_version, versions
 from torture.world import ACCOUNTS, GROUPS, TABLES, TOTAL, cell
 from torture.writing import OWN, UndoneError, Writer
-from torture import judge
 
 ACCOUNT = "SELECT amount FROM account WHERE id = ?"
 ROUNDS = 6  #: snapshots of one batch
@@ -44,10 +43,10 @@ class Moments:
 
     def _read(self, snap: Any, answers: Answers) -> None:
         chance, functions = self._reader.chance, self._functions
-        for number in range(TABLES["pair"].count):
+        for number in range(TABLES["pair"].size):
             answers.pair(number, snap.scalar(LEFT, number), pair_version(snap.one(RIGHT, number), number))
         answers.total(snap.scalar(SUM))
-        for number in chance.sample(range(TABLES["item"].count), 4):
+        for number in chance.sample(range(TABLES["item"].size), 4):
             version = row_version(snap.query(ITEM, number), number)
             answers.item(number, version)
             answers.item(number, functions.item(number))
@@ -59,7 +58,7 @@ class Moments:
     def transactions(self) -> None:
         """Before its own write what anybody would read; after it its own, exactly; after a rollback nothing of it."""
         reader, db, writer, board = self._reader, self._db, self._writer, self._reader.board
-        number = reader.chance.randrange(TABLES["pair"].count)
+        number = reader.chance.randrange(TABLES["pair"].size)
         at, doomed = cell("pair", number), reader.chance.random() < 0.6
         floor, version, settled = board.known[at], 0, {}
         with writer.passage.shared():
@@ -87,10 +86,9 @@ class Moments:
     def writes(self) -> None:
         """What a function reads that is given to `write`, which may run it again."""
         reader, writer = self._reader, self._writer
-        number, row = reader.chance.randrange(TABLES["item"].count), writer.draw(writer.number())
+        number = reader.chance.randrange(TABLES["item"].size)
 
         def function(tx: Any) -> None:
-            floor = reader.board.known[cell("item", number)]
             answer = tx.query(ITEM, number)
             reader.row("in write(...)", cell("item", number), row_version(answer, number), floor, answer=answer)
             tx.execute("REPLACE INTO solo VALUES (?, ?, ?)", *row)
@@ -100,6 +98,7 @@ class Moments:
             reader.tally.add("in write(...)", 2)
 
         with writer.passage.shared():
+            row, floor = writer.draw(writer.number()), reader.board.known[cell("item", number)]
             reader.board.event()
             self._db.write(function)
             writer.confirm([row])
@@ -157,16 +156,16 @@ class Answers:
             check(kind, wrong, cell=at, version=version, first=seen.get(at), **history)
         if self._amounts:
             check(kind, "" if sum(self._amounts) == TOTAL else "torn", amounts=self._amounts)
-        pairs = sum(seen.get(cell("pair", number)) or 0 for number in range(TABLES["pair"].count))
+        pairs = sum(seen.get(cell("pair", number)) or 0 for number in range(TABLES["pair"].size))
         for answer in self._sums:
             check(kind, "" if answer == pairs else "torn", sum=answer, rows=pairs)
         if self._group is not None:
             group, rows = self._group
-            items = slice(TABLES["item"].first, TABLES["item"].first + TABLES["item"].count)
+            items = slice(TABLES["item"].first, TABLES["item"].first + TABLES["item"].size)
             found = versions(rows)
             number, wrong = judge.members(found, floors[items], begun[items], gone[items], in_group(group))
             for at, version in self.rows:
                 other = at - items.start
-                if not wrong and 0 <= other < TABLES["item"].count and found.get(other, version) != version:
+                if not wrong and 0 <= other < TABLES["item"].size and found.get(other, version) != version:
                     number, wrong = other, "torn"
             check(kind, wrong, row=number, group=group, answer=[*map(tuple, rows)])

@@ -1,8 +1,8 @@
 """What writers do to the shared tables inside one transaction, in SQL that Coeval and plain sqlite3 run alike, and what came of it.
 
-Versions are drawn while the write lock is held, so they rise in the order of commits. What a transaction leaves is not reckoned but looked
-up in the file before its COMMIT: cascades, victims of REPLACE, rows that a trigger's RAISE(IGNORE) spared and statements that failed half-way
-need no model.
+Versions are drawn while the write lock is held, so they rise in the order of commits. What a transaction leaves is not reckoned but
+looked up in the file before its COMMIT: cascades, victims of REPLACE, rows that a trigger's RAISE(IGNORE) spared and statements that
+failed half-way need no model.
 
 Ring: flow.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from torture.board import Board
@@ -43,7 +44,15 @@ class Mutations:
         self._refused = refused
         self._doomed = False
         self._plain = (self._update, self._pair, self._transfer, self._compass, self._delete, self._move)
-        self._clauses = (self._replace, self._ignore, self._fail, self._abort, self._upsert, self._takeover, self._family)
+        self._clauses = (
+            self._replace,
+            self._ignore,
+            self._fail,
+            self._abort,
+            self._upsert,
+            self._takeover,
+            self._family,
+        )
 
     def some(self, execute: Execute, *, doomed: bool = False) -> None:
         """A few of them. ``doomed``: the transaction will be rolled back, and its versions are negative."""
@@ -66,7 +75,7 @@ class Mutations:
         for name, sql in SHARED.items():
             table = TABLES[name]
             found = {row[0]: row[1] for row in rows(sql)}
-            for number in range(table.count):
+            for number in range(table.size):
                 at, version = table.first + number, found.get(number)
                 if version is None:
                     if not board.known[at] & 1:
@@ -85,7 +94,7 @@ class Mutations:
     # -- one by one ---------------------------------------------------------------------------------------------------
 
     def _item(self) -> tuple[int, int]:
-        number = self._chance.randrange(TABLES["item"].count)
+        number = self._chance.randrange(TABLES["item"].size)
         return number, self.draw("item", number)
 
     def _row(self) -> tuple[int, int, str, int, str]:
@@ -122,15 +131,13 @@ class Mutations:
         self._refusable(execute, f"INSERT OR ABORT {INSERT_ITEM}, (?, ?, ?, ?, ?)")
 
     def _refusable(self, execute: Execute, sql: str) -> None:
-        try:
+        with suppress(*self._refused):  # what is left of it is looked up
             execute(sql, *self._row(), *self._row())
-        except self._refused:
-            pass  # what is left of it is looked up
 
     def _takeover(self, execute: Execute) -> None:
         """A row takes the key of another, which goes."""
         number, version = self._item()
-        victim = self._chance.randrange(TABLES["item"].count)
+        victim = self._chance.randrange(TABLES["item"].size)
         execute(
             "UPDATE OR REPLACE item SET key = coalesce((SELECT key FROM item WHERE id = ?), key), ver = ?, grp = ?, note = ? WHERE id = ?",
             victim,
@@ -141,7 +148,7 @@ class Mutations:
         )
 
     def _delete(self, execute: Execute) -> None:
-        execute("DELETE FROM item WHERE id = ?", self._chance.randrange(TABLES["item"].count))
+        execute("DELETE FROM item WHERE id = ?", self._chance.randrange(TABLES["item"].size))
 
     def _move(self, execute: Execute) -> None:
         """Many rows at once, chosen by what they are."""
@@ -150,7 +157,7 @@ class Mutations:
         if self._doomed:
             execute("UPDATE item SET ver = -abs(ver) WHERE grp = ?", group)
             return
-        for at in range(table.first, table.first + table.count):
+        for at in range(table.first, table.first + table.size):
             # Which rows are in the group is not known here: any might get it. `settle` takes back what did not come about.
             self._board.begun[at] = (self._board.begun[at] | 1) + 1 + 2 * _STEP
         execute(
@@ -165,13 +172,13 @@ class Mutations:
         execute("DELETE FROM parent WHERE id = ?", parent)
         if self._chance.random() < 0.8:
             execute("INSERT INTO parent (id) VALUES (?)", parent)
-            for number in range(parent, TABLES["child"].count, PARENTS):
+            for number in range(parent, TABLES["child"].size, PARENTS):
                 if self._chance.random() < 0.8:
                     version = self.draw("child", number)
                     execute("INSERT INTO child VALUES (?, ?, ?, ?)", number, parent, version, f"{number}:{version}")
 
     def _pair(self, execute: Execute) -> None:
-        number = self._chance.randrange(TABLES["pair"].count)
+        number = self._chance.randrange(TABLES["pair"].size)
         execute("UPDATE left_side SET ver = ? WHERE id = ?", self.draw("pair", number), number)
 
     def _transfer(self, execute: Execute) -> None:
@@ -182,7 +189,7 @@ class Mutations:
 
     def _compass(self, execute: Execute) -> None:
         table = self._chance.choice(("east", "west"))
-        number = self._chance.randrange(TABLES[table].count)
+        number = self._chance.randrange(TABLES[table].size)
         version = self.draw(table, number)
         execute(f"UPDATE {table} SET ver = ?, note = ? WHERE id = ?", version, f"{number}:{version}", number)
 
@@ -190,7 +197,7 @@ class Mutations:
         """east and west exchange their names, and with them their rows: each is written for the other's cells first."""
         self._doomed = False
         for table, other in (("east", "west"), ("west", "east")):
-            for number in range(TABLES[table].count):
+            for number in range(TABLES[table].size):
                 version = self.draw(other, number)
                 execute(f"UPDATE {table} SET ver = ?, note = ? WHERE id = ?", version, f"{number}:{version}", number)
         for old, new in (("east", "passing"), ("west", "east"), ("passing", "west")):

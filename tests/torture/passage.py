@@ -40,7 +40,7 @@ class Passage:
     @asynccontextmanager
     async def shared_by_task(self) -> AsyncIterator[None]:
         """The same, in a task."""
-        while self._board.fields[PAUSE] or not self._got(fcntl.LOCK_SH):
+        while self._board.fields[PAUSE] or not self._got(fcntl.LOCK_SH):  # noqa: ASYNC110 - on other processes
             await asyncio.sleep(_SOON)
         try:
             yield

@@ -1,7 +1,8 @@
 """Reads of one thread through the blocking face, each judged at once.
 
-A loop notes what is known, asks, and compares. Where the very object comes back that was judged before, and nothing newer is known, there is
-nothing more to judge: so the check costs less than the hit, and the run is one of hits. Everything else is looked at value by value.
+A loop notes what is known, asks, and compares. Where the very object comes back that was judged before, and nothing newer is known,
+there is nothing more to judge: so the check costs less than the hit, and the run is one of hits. Everything else is looked at value
+by value.
 
 Ring: shell.
 """
@@ -21,6 +22,11 @@ from torture.world import CELLS, GROUPS, NUMBERS, PARENTS, TABLES, Table, group_
 ITEM = "SELECT id, ver, note FROM item WHERE id = ?"
 SOLO = "SELECT id, ver, note FROM solo WHERE id = ?"
 GROUP = "SELECT id, ver, note FROM item WHERE grp = ?"
+#: It goes on for a while after it has read its row, so that commits fall into it.
+SLOW = (
+    "SELECT id, ver, note FROM item WHERE id = ? AND "
+    "(WITH RECURSIVE n(i) AS (SELECT id UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT count(*) FROM n) > 0"
+)
 JOIN = "SELECT c.id, c.ver, c.note FROM parent p JOIN child c ON c.parent = p.id WHERE p.id = ?"
 SUM = "SELECT sum(ver) FROM left_side"
 LEFT = "SELECT ver FROM left_side WHERE id = ?"
@@ -40,17 +46,17 @@ def row_version(rows: Sequence[Any], number: int) -> int | None:
     if len(rows) != 1:
         return _TORN
     found, version, note = rows[0]
-    return version if found == number and note == f"{number}:{version}" else _TORN  # type: ignore[no-any-return]
+    return version if found == number and note == f"{number}:{version}" else _TORN
 
 
 def pair_version(row: Any, number: int) -> int:
     """The same of one row without a note."""
-    return row[1] if row[0] == number else _TORN  # type: ignore[no-any-return]
+    return row[1] if row[0] == number else _TORN
 
 
 def plain_version(answer: Any, number: int) -> int | None:
     """An answer that is a version."""
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def versions(rows: Sequence[Any]) -> dict[int, int]:
@@ -74,9 +80,7 @@ class Judging:
         self.tally = tally
         self.chance = random.Random(str(seed))
         self._memories: dict[str, Memory] = {}
-        self._orders = {
-            table.count: self.chance.choices(range(table.count), k=4 * BATCH) for table in TABLES.values()
-        }
+        self._orders = {table.size: self.chance.choices(range(table.size), k=4 * BATCH) for table in TABLES.values()}
 
     def memory(self, kind: str, count: int) -> Memory:
         """The memory of a kind of reads."""
@@ -88,10 +92,10 @@ class Judging:
     def order(self, table: Table) -> list[int]:
         """Numbers of rows to ask for, in no order."""
         start = self.chance.randrange(3 * BATCH)
-        return self._orders[table.count][start : start + BATCH]
+        return self._orders[table.size][start : start + BATCH]
 
     def row(self, kind: str, at: int, version: int | None, floor: int, **evidence: Any) -> int:
-        """Judge a row's version against what was ``floor`` before the call; up to which known version it is proven, -1 where it is wrong."""
+        """Judge a row's version, ``floor`` being known before the call; up to which version it is proven, -1 where it is wrong."""
         begun, gone = self.board.begun[at], self.board.gone[at]
         verdict = judge.cell(version, floor, begun, gone)
         facts = {"cell": at, "version": version, "known before": floor, "begun after": begun, "gone": gone}
@@ -99,7 +103,7 @@ class Judging:
 
     def rows(self, kind: str, table: Table, rows: Sequence[Any], floors: list[int], belongs: Any, **more: Any) -> bool:
         """Judge the rows of a condition."""
-        cells = slice(table.first, table.first + table.count)
+        cells = slice(table.first, table.first + table.size)
         begun, gone = self.board.begun[cells].tolist(), self.board.gone[cells].tolist()
         number, wrong = judge.members(versions(rows), floors, begun, gone, belongs)
         if not wrong:
@@ -110,12 +114,12 @@ class Judging:
 
 def in_group(group: int) -> Callable[[int, int], bool]:
     """Whether an item of a version is in ``group``."""
-    return lambda number, version: group_of(version) == group
+    return lambda _, version: group_of(version) == group
 
 
 def of_parent(parent: int) -> Callable[[int, int], bool]:
     """Whether a child is ``parent``'s."""
-    return lambda number, version: number % PARENTS == parent
+    return lambda number, _: number % PARENTS == parent
 
 
 class Reader(Judging):
@@ -129,7 +133,7 @@ class Reader(Judging):
         self, kind: str, call: Callable[..., Any], sql: str, table: Table, version_of: Callable[..., Any] = row_version
     ) -> None:
         """Single rows, by ``call(sql, number)``."""
-        known, events, memory = self.board.known, self.board.fields, self.memory(kind, table.count)
+        known, events, memory = self.board.known, self.board.fields, self.memory(kind, table.size)
         last, proven, first = memory.last, memory.proven, table.first
         same = raced = 0
         for number in self.order(table):
@@ -149,7 +153,7 @@ class Reader(Judging):
 
     def called(self, kind: str, functions: Sequence[Callable[[int], Any]], table: Table) -> None:
         """Single versions, by ``functions[number % …](number)``."""
-        known, events, memory = self.board.known, self.board.fields, self.memory(kind, table.count)
+        known, events, memory = self.board.known, self.board.fields, self.memory(kind, table.size)
         last, proven, first, many = memory.last, memory.proven, table.first, len(functions)
         same = raced = 0
         for number in self.order(table):
@@ -169,9 +173,9 @@ class Reader(Judging):
     def called_for_two(self, kind: str, function: Callable[[int], tuple[int | None, int | None]]) -> None:
         """A row of left_side and one of child, by two queries in one function: each as new as if it had been asked for alone."""
         known, events, pair, child = self.board.known, self.board.fields, TABLES["pair"], TABLES["child"]
-        memory = self.memory(kind, pair.count)
+        memory = self.memory(kind, pair.size)
         last, proven = memory.last, memory.proven
-        others = self.memory(f"{kind}, the second", pair.count).proven
+        others = self.memory(f"{kind}, the second", pair.size).proven
         same = raced = 0
         for number in self.order(pair):
             one, other = pair.first + number, child.first + number
@@ -199,7 +203,7 @@ class Reader(Judging):
             key = number % keys
             now = turns[turn]
             if now != of:
-                floors, of = board.known[table.first : table.first + table.count].tolist(), now
+                floors, of = board.known[table.first : table.first + table.size].tolist(), now
             before = events[0]
             rows = query(sql, key)
             if before != events[0]:
@@ -216,7 +220,12 @@ class Reader(Judging):
     def summed(self, kind: str) -> None:
         """The sum of the versions in left_side."""
         board, events, table = self.board, self.board.fields, TABLES["pair"]
-        cells, scalar, turns, turn = slice(table.first, table.first + table.count), self.db.scalar, self.board.turns, NUMBERS["pair"]
+        cells, scalar, turns, turn = (
+            slice(table.first, table.first + table.size),
+            self.db.scalar,
+            self.board.turns,
+            NUMBERS["pair"],
+        )
         same = raced = 0
         floor, of, last, proven = 0, -1, None, -1
         for _ in range(BATCH):
@@ -246,6 +255,7 @@ class Reader(Judging):
             lambda: self.listed("query: rows of a group", GROUP, tables["item"], GROUPS, in_group),
             lambda: self.listed("query: a join", JOIN, tables["child"], PARENTS, of_parent),
             lambda: self.summed("query: a sum"),
+            lambda: self.asked("query: a slow one", db.query, SLOW, tables["item"]),
             lambda: self.asked("one", db.one, RIGHT, tables["pair"], pair_version),
             lambda: self.asked("scalar", db.scalar, LEFT, tables["pair"], plain_version),
             lambda: self.asked("a renamed table", db.query, EAST, tables["east"]),

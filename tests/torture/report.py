@@ -20,9 +20,9 @@ def show(found: Found, naive: Found | None, seed: int) -> int:
     """Print it; 1 where an answer was untrue, a process ended by itself, or a naive cache was never caught."""
     _line("kind of read", *_HEADS)
     for kind in KINDS:
-        counts = (naive if kind in NAIVE else found) and (naive if kind in NAIVE else found).kinds[kind]
-        if counts and counts[0]:
-            _counts(kind, counts)
+        where = naive if kind in NAIVE else found
+        if where is not None and where.kinds[kind][0]:
+            _counts(kind, where.kinds[kind])
     totals = tuple(found.total(number) for number in range(4))
     _counts("all, without the naive", totals)
     rate = totals[0] / found.seconds

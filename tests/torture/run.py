@@ -1,6 +1,7 @@
 """A run: prepare the file, start the processes, kill and restart some at random, end all, and say what was found.
 
-Ends only processes that it has started. Every number that it reports was judged: the counts live on the board, whatever became of the process.
+Ends only processes that it has started. Every read that it reports was judged: the counts live on the board, whatever became of
+the process.
 
 Ring: shell.
 """
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from torture.tally import evidence
 from torture.world import CELLS, KINDS, NAIVE, SCHEMA
 
 _PATIENCE = 20.0
+_LONGER = 60.0
 
 
 @dataclass
@@ -66,16 +69,30 @@ class Run:
         for cell in range(CELLS):
             self.board.known[cell] = self.board.begun[cell] = 2
 
-    def attack(self, roles: tuple[str, ...], seconds: float, every: float = 0.0) -> Found:
-        """Run ``roles`` for so many seconds, and kill one of them after about each ``every`` seconds; 0: none."""
-        for field in (STOP, COMMITS, ERRORS, RESTORES):
-            self.board.fields[field] = 0
+    def attack(
+        self,
+        roles: tuple[str, ...],
+        seconds: float,
+        every: float = 0.0,
+        enough: Callable[[dict[str, tuple[int, ...]]], bool] | None = None,
+    ) -> Found:
+        """Run ``roles`` for so many seconds, and kill one of them after about each ``every`` seconds; 0: none.
+
+        ``enough``: it goes on, for a minute at the most, until this is content with the counts.
+        """
+        for number in (STOP, COMMITS, ERRORS, RESTORES):
+            self.board.fields[number] = 0
         try:
             for name in roles:
                 self._start(name)
             started = time.monotonic()
             killing = started + every * (0.5 + self._chance.random())
-            while (now := time.monotonic()) < started + seconds and not self._died:
+            while not self._died:
+                now = time.monotonic()
+                if now > started + seconds and (
+                    enough is None or enough(self._counts()) or now > started + seconds + _LONGER
+                ):
+                    break
                 self._look()
                 if every and now > killing:
                     killing = now + every * (0.5 + self._chance.random())
@@ -128,11 +145,14 @@ class Run:
     def _words(self, name: str) -> str:
         return (self._folder / f"{name.replace(' ', '-')}.log").read_text(errors="replace")[-2000:]
 
+    def _counts(self) -> dict[str, tuple[int, ...]]:
+        return {kind: self.board.counted(number) for number, kind in enumerate(KINDS)}
+
     def _found(self, seconds: float) -> Found:
         fields = self.board.fields
         return Found(
             seconds,
-            {kind: self.board.counted(number) for number, kind in enumerate(KINDS)},
+            self._counts(),
             fields[COMMITS],
             fields[ERRORS],
             fields[RESTORES],

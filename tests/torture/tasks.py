@@ -21,7 +21,9 @@ from torture.writing import UndoneError, Writer
 class TaskReader(Judging):
     """A task that reads."""
 
-    def __init__(self, board: Board, tally: Tally, db: coeval.Database, functions: Functions, writer: Writer, seed: object) -> None:
+    def __init__(
+        self, board: Board, tally: Tally, db: coeval.Database, functions: Functions, writer: Writer, seed: object
+    ) -> None:
         super().__init__(board, tally, seed)
         self._db = db.aio
         self._functions = functions
@@ -29,7 +31,7 @@ class TaskReader(Judging):
 
     async def queried(self, sql: str, table: Table) -> None:
         """Single rows by `query`."""
-        known, events, memory = self.board.known, self.board.fields, self.memory(sql, table.count)
+        known, events, memory = self.board.known, self.board.fields, self.memory(sql, table.size)
         last, proven, first, query = memory.last, memory.proven, table.first, self._db.query
         same = raced = 0
         for number in self.order(table):
@@ -50,7 +52,7 @@ class TaskReader(Judging):
     async def called(self, name: str, function: Callable[[int], Awaitable[Any]]) -> None:
         """Single versions by a cached coroutine function."""
         table = TABLES["item"]
-        known, events, memory = self.board.known, self.board.fields, self.memory(name, table.count)
+        known, events, memory = self.board.known, self.board.fields, self.memory(name, table.size)
         last, proven, first = memory.last, memory.proven, table.first
         same = raced = 0
         for number in self.order(table):
@@ -72,10 +74,10 @@ class TaskReader(Judging):
         floors, before = board.known.tolist(), events[0]
         async with self._db.snapshot() as snap:
             answers = Answers(floors, board.begun.tolist(), board.gone.tolist())
-            for number in range(TABLES["pair"].count):
+            for number in range(TABLES["pair"].size):
                 left = await snap.scalar(LEFT, number)
                 answers.pair(number, left, pair_version(await snap.one(RIGHT, number), number))
-            for number in self.chance.sample(range(TABLES["item"].count), 2):
+            for number in self.chance.sample(range(TABLES["item"].size), 2):
                 answers.item(number, row_version(await snap.query(ITEM, number), number))
                 answers.item(number, await functions.nested_of_task(number))
             group = self.chance.randrange(GROUPS)
@@ -86,8 +88,13 @@ class TaskReader(Judging):
 
     async def transaction(self) -> None:
         """Its own write, seen in it and, where it is rolled back, never after it."""
-        number = self.chance.randrange(TABLES["pair"].count)
-        at, doomed, writer, kind = cell("pair", number), self.chance.random() < 0.5, self._writer, "task: in a transaction"
+        number = self.chance.randrange(TABLES["pair"].size)
+        at, doomed, writer, kind = (
+            cell("pair", number),
+            self.chance.random() < 0.5,
+            self._writer,
+            "task: in a transaction",
+        )
         floor, version, settled = self.board.known[at], 0, {}
         async with writer.passage.shared_by_task():
             try:

@@ -1,7 +1,7 @@
 """The naive caches under the same history and the same judge: what they get wrong shows that the judge can see it.
 
-Each has a writer and readers in threads. A load takes a moment longer between its query and its store, as it would in a request handler; that
-is where each of them loses its race.
+Each has a writer and readers in threads. A load takes a moment longer between its query and its store, as in a request
+handler; that is where each of them loses its race.
 
 Ring: shell.
 """
@@ -95,7 +95,9 @@ def run(kind: str, db: coeval.Database, board: Board, folder: Path, slot: int, o
     """The threads of one naive cache, not started yet."""
     cache = cache_of(kind, db)
     readers = [
-        threading.Thread(target=read, args=(kind, cache, board, Tally(board, folder, slot + at), owner, at), daemon=True)
+        threading.Thread(
+            target=read, args=(kind, cache, board, Tally(board, folder, slot + at), owner, at), daemon=True
+        )
         for at in range(2)
     ]
     return [threading.Thread(target=write, args=(kind, cache, board, folder, owner), daemon=True), *readers]

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """A table of rows ``id`` 0 … ``count`` - 1, any of which may be absent; the cell of a row is ``first + id``."""
+    """A table of rows ``id`` 0 … ``size`` - 1, any of which may be absent; the cell of a row is ``first + id``."""
 
     name: str
     first: int
-    count: int
+    size: int
 
 
 OWNERS = 16  #: threads that write rows of their own, each statement by itself
@@ -54,12 +54,14 @@ KINDS = (
     "query: rows of a group",
     "query: a join",
     "query: a sum",
+    "query: a slow one",
     "one",
     "scalar",
     "a renamed table",
     "function",
     "function of two queries",
     "nested function",
+    "slow function",
     "function with a tag",
     "value: get_or_set",
     "snapshot",
@@ -85,19 +87,20 @@ INSERT INTO {name} SELECT i, 2, i || ':2' FROM n;
 """
 
 SCHEMA = (
-    "".join(_ROWS.format(name=name, last=TABLES[name].count - 1) for name in ("solo", "east", "west"))
+    "".join(_ROWS.format(name=name, last=TABLES[name].size - 1) for name in ("solo", "east", "west"))
     + f"""
 CREATE TABLE left_side (id INTEGER PRIMARY KEY, ver INTEGER NOT NULL);
 CREATE TABLE right_side (id INTEGER PRIMARY KEY, ver INTEGER NOT NULL);
-INSERT INTO left_side SELECT id, 2 FROM solo WHERE id < {TABLES["pair"].count};
+INSERT INTO left_side SELECT id, 2 FROM solo WHERE id < {TABLES["pair"].size};
 INSERT INTO right_side SELECT id, 2 FROM left_side;
 CREATE TRIGGER mirror AFTER UPDATE OF ver ON left_side BEGIN UPDATE right_side SET ver = NEW.ver WHERE id = NEW.id; END;
 CREATE TABLE item (id INTEGER PRIMARY KEY, grp INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, ver INTEGER NOT NULL, note TEXT NOT NULL);
-INSERT INTO item SELECT id, 0, 'k' || id, 2, id || ':2' FROM solo WHERE id < {TABLES["item"].count};
+INSERT INTO item SELECT id, 0, 'k' || id, 2, id || ':2' FROM solo WHERE id < {TABLES["item"].size};
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
 INSERT INTO parent SELECT id FROM solo WHERE id < {PARENTS};
-CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parent ON DELETE CASCADE, ver INTEGER NOT NULL, note TEXT NOT NULL);
-INSERT INTO child SELECT id, id % {PARENTS}, 2, id || ':2' FROM solo WHERE id < {TABLES["child"].count};
+CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parent ON DELETE CASCADE,
+  ver INTEGER NOT NULL, note TEXT NOT NULL);
+INSERT INTO child SELECT id, id % {PARENTS}, 2, id || ':2' FROM solo WHERE id < {TABLES["child"].size};
 CREATE TABLE account (id INTEGER PRIMARY KEY, amount INTEGER NOT NULL);
 INSERT INTO account SELECT id, {TOTAL // ACCOUNTS} FROM solo WHERE id < {ACCOUNTS};
 """
