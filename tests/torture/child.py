@@ -167,7 +167,7 @@ async def _tasks(child: Child, db: Any, functions: Any) -> None:
 
 
 def count(folder: Path, db: Any) -> None:
-    """Leave the statistics of a process that came to its end."""
+    """Leave the statistics of a process that comes to its end."""
     found = db.stats()
     with (folder / "statistics").open("a") as file:
         file.write(f"{found.hits} {found.revalidated} {found.misses} {found.uncached}\n")

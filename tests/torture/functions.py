@@ -44,6 +44,7 @@ class Functions:
         def slow(number: int) -> int | None:
             version = row_version(db.query(ITEM, number), number)
             time.sleep(0.001)  # commits fall into it
+            db.scalar("SELECT count(*) FROM item")  # the same table once more, newer perhaps
             return version
 
         @db.cached

@@ -30,6 +30,13 @@ def show(found: Found, naive: Found | None, seed: int) -> int:
         f"\n{found.seconds:.0f} s, seed {seed}: {rate:,.0f} judged reads a second; {found.commits:,} commits, "
         f"{found.restores} restores, {found.kills} times kill -9, {found.errors} calls raised"
     )
+    calls = sum(found.statistics) or 1
+    names = ("by the clock", "revalidated by stamps", "computed", "past the cache")
+    shares = zip(names, found.statistics, strict=True)
+    print(
+        "  answered, in processes that were not killed: "
+        + ", ".join(f"{100 * n / calls:.1f} % {name}" for name, n in shares)
+    )
     for (what, error), count in Counter((one["what"], one["error"]) for one in found.failures).most_common(_EXAMPLES):
         print(f"  raised: {what}: {error}, {count} times written down")
     problems = [f"ended by itself: {one}" for one in found.died]

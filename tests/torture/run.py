@@ -39,6 +39,12 @@ class Found:
     errors: int
     restores: int
     kills: int
+    statistics: tuple[int, ...] = (
+        0,
+        0,
+        0,
+        0,
+    )  #: hits, revalidated, misses, uncached, of processes that were not killed
     died: list[str] = field(default_factory=list)  #: processes that ended by themselves, with their last words
     violations: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)  #: calls that raised
@@ -80,6 +86,7 @@ class Run:
 
         ``enough``: it goes on, for a minute at the most, until this is content with the counts.
         """
+        (self._folder / "statistics").unlink(missing_ok=True)
         for number in (STOP, COMMITS, ERRORS, RESTORES):
             self.board.fields[number] = 0
         try:
@@ -142,6 +149,13 @@ class Run:
             if code and not self._died:
                 self._died.append(f"{name}, with {code}: {self._words(name)}")
 
+    def _statistics(self) -> tuple[int, ...]:
+        path = self._folder / "statistics"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return tuple(
+            sum(column) for column in zip((0, 0, 0, 0), *(map(int, line.split()) for line in lines), strict=True)
+        )
+
     def _words(self, name: str) -> str:
         return (self._folder / f"{name.replace(' ', '-')}.log").read_text(errors="replace")[-2000:]
 
@@ -157,6 +171,7 @@ class Run:
             fields[ERRORS],
             fields[RESTORES],
             self.kills,
+            self._statistics(),
             self._died,
             evidence(self._folder, "violations"),
             evidence(self._folder, "errors"),
