@@ -86,7 +86,10 @@ def run(child: Child) -> None:
 
         settings: Any = {"durability": "normal", "timeout": 20.0, **role.settings}
         with coeval.open(child.folder / "app.db", **settings) as db:
+            auditor = child.tally(role.threads + role.writers)
+            db.listen(lambda name, facts: auditor.check("audited in the background", _difference(name), **facts))
             _with(child, db)
+            auditor.add("audited in the background", getattr(db.stats(), "audited", 0))
             count(child.folder, db)
 
 
@@ -128,9 +131,13 @@ def _reads(reader: Any, functions: Any, moments: Any) -> Callable[[], None]:
     for kind, found in alone.items():
         quick.append(lambda kind=kind, found=found: reader.called(kind, [found], TABLES["item"]))
     quick.append(lambda: reader.called_for_two("function of two queries", functions.both))
-    for kind, several in (("function with a tag", functions.tagged), ("value: get_or_set", functions.values)):
+    for kind, several, table in (
+        ("function with a tag", functions.tagged, "outside"),
+        ("value with a tag", functions.values, "outside"),
+        ("value of a query", functions.found, "item"),
+    ):
         if several:
-            quick.append(lambda kind=kind, several=several: reader.called(kind, several, TABLES["outside"]))
+            quick.append(lambda kind=kind, several=several, table=table: reader.called(kind, several, TABLES[table]))
     units = moments.all()
 
     def batch() -> None:
@@ -164,6 +171,11 @@ async def _tasks(child: Child, db: Any, functions: Any) -> None:
             await asyncio.sleep(0)
 
     await asyncio.gather(*(task(number) for number in range(role.threads)))
+
+
+def _difference(event: str) -> str:
+    """What is wrong where Coeval's own auditor reports a difference."""
+    return "stale" if event == "audit_difference" else ""
 
 
 def count(folder: Path, db: Any) -> None:

@@ -28,7 +28,7 @@ class Functions:
 
         @db.cached
         def item(number: int) -> int | None:
-            return row_version(db.query(ITEM, number), number)
+            return item_of(db, number)
 
         @db.cached
         def both(number: int) -> tuple[int | None, int | None]:
@@ -64,13 +64,31 @@ class Functions:
         self.slow = slow
         self.item_of_task = item_of_task
         self.nested_of_task = nested_of_task
-        # Tags have their stamps in the file, which coherence="clock" leaves as it is.
+        # Tags and kept values have stamps in the file, which coherence="clock" leaves as it is.
         stamps = db.settings.coherence == "stamps"
         self.tagged: list[Callable[[int], int]] = [tagged(number) for number in range(OWNERS)] if stamps else []
         self.values: list[Callable[[int], Any]] = []
-        kept = getattr(db, "cache", None)
+        self.found: list[Callable[[int], Any]] = []
+        self.found_by_task: list[Callable[[int], Any]] = []
+        kept: Any = getattr(db, "cache", None)
+        by_task: Any = getattr(db.aio, "cache", None)
         if stamps and hasattr(kept, "get_or_set"):
+            self.found = [lambda number: kept.get_or_set(("item", number), lambda: item_of(db, number))]
             self.values = [_kept(kept, board, outside + number, number) for number in range(OWNERS)]
+        if stamps and hasattr(by_task, "get_or_set"):
+
+            async def found(number: int) -> Any:
+                async def make() -> int | None:
+                    return row_version(await db.aio.query(ITEM, number), number)
+
+                return await by_task.get_or_set(("item of a task", number), make)
+
+            self.found_by_task = [found]
+
+
+def item_of(db: coeval.Database, number: int) -> int | None:
+    """The version of an item, by a query."""
+    return row_version(db.query(ITEM, number), number)
 
 
 def _reading(board: Board, at: int, number: int) -> Callable[[int], int]:

@@ -17,6 +17,8 @@ from torture.tally import Tally
 from torture.world import ACCOUNTS, GROUPS, TABLES, Table, cell
 from torture.writing import UndoneError, Writer
 
+_VALUE = "task: value of a query"
+
 
 class TaskReader(Judging):
     """A task that reads."""
@@ -49,7 +51,7 @@ class TaskReader(Judging):
             )
         self.tally.add("task: query", BATCH, same, raced)
 
-    async def called(self, name: str, function: Callable[[int], Awaitable[Any]]) -> None:
+    async def called(self, name: str, function: Callable[[int], Awaitable[Any]], kind: str = "task: function") -> None:
         """Single versions by a cached coroutine function."""
         table = TABLES["item"]
         known, events, memory = self.board.known, self.board.fields, self.memory(name, table.size)
@@ -65,8 +67,8 @@ class TaskReader(Judging):
                 if floor <= proven[number]:
                     continue
             last[number] = answer
-            proven[number] = self.row("task: function", first + number, answer, floor, name=name, number=number)
-        self.tally.add("task: function", BATCH, same, raced)
+            proven[number] = self.row(kind, first + number, answer, floor, name=name, number=number)
+        self.tally.add(kind, BATCH, same, raced)
 
     async def snapshot(self) -> None:
         """Several reads of one moment."""
@@ -125,6 +127,7 @@ class TaskReader(Judging):
             *[lambda: self.queried(SOLO, TABLES["solo"])] * 3,
             *[lambda: self.called("item", self._functions.item_of_task)] * 2,
             *[lambda: self.called("nested", self._functions.nested_of_task)] * 2,
+            *[lambda found=found: self.called("value", found, _VALUE) for found in self._functions.found_by_task],
             self.snapshot,
             self.transaction,
         ]

@@ -9,8 +9,8 @@ from torture.roles import ATTACKED
 from torture.run import Run
 from torture.world import NAIVE
 
-#: What a database without plain values, or tags, does not read.
-_LATER = {"value: get_or_set"}
+#: Kinds that a database without plain values, or a run that is short, does not come to.
+_LATER = {"value with a tag", "value of a query", "task: value of a query", "audited in the background"}
 
 
 def unread(kinds):
@@ -53,6 +53,11 @@ def test_a_violation_fails_the_run(tmp_path, capsys):
     found.kinds["one"] = (1, 0, 0, 0)
     found.violations.clear()
     found.died.append("writers, with 1")
+    assert 1 == show(found, None, 3)
+    found.died.clear()
+    found.failures += ({"what": "read", "error": "LockTimeoutError"}, {"what": "_shared", "error": "ConstraintError"})
+    assert 0 == show(found, None, 3)
+    found.failures.append({"what": "read", "error": "SQLError"})
     assert 1 == show(found, None, 3)
 
 
