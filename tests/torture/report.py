@@ -44,7 +44,7 @@ def show(found: Found, naive: Found | None, seed: int) -> int:
     for (what, error), count in Counter((one["what"], one["error"]) for one in found.failures).most_common(_EXAMPLES):
         print(f"  raised: {what}: {error}, {count} times written down")
     problems = [json.dumps(one) for one in found.failures if not expected(one)][:_EXAMPLES]
-    problems += [f"ended by itself: {one}" for one in found.died]
+    problems += [f"failed: {one}" for one in found.died[:_EXAMPLES]]
     sound = [one for one in found.violations if one["kind"] not in NAIVE]
     problems += [json.dumps(one, default=repr) for one in sound[:_EXAMPLES]]
     if naive is not None:
@@ -62,7 +62,7 @@ def expected(failure: dict[str, Any]) -> bool:
 
 def _counts(kind: str, counts: tuple[int, ...]) -> None:
     judged, same, raced, violations = counts
-    share = f"{100 * same / judged:.1f} %" if judged else ""
+    share = f"{100 * same / judged:.1f} %" if same else "–"
     _line(kind, f"{judged:,}", share, f"{raced:,}", f"{violations:,}")
 
 

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import coeval
+from torture import judge
 from torture.board import COMMITS, ERRORS, PAUSE, RESTORES, STOP, Board
+from torture.mutations import SHARED
 from torture.roles import ROLES
 from torture.tally import evidence
-from torture.world import CELLS, KINDS, NAIVE, SCHEMA
+from torture.world import CELLS, KINDS, NAIVE, SCHEMA, TABLES
 
 _PATIENCE = 20.0
 _LONGER = 60.0
@@ -45,7 +47,9 @@ class Found:
         0,
         0,
     )  #: hits, revalidated, misses, uncached, of processes that were not killed
-    died: list[str] = field(default_factory=list)  #: processes that ended by themselves, with their last words
+    died: list[str] = field(
+        default_factory=list
+    )  #: what ended by itself, with its last words, and what is wrong with the file
     violations: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)  #: calls that raised
 
@@ -112,7 +116,9 @@ class Run:
                 child.kill()
                 child.wait()
             self._children.clear()
-        return self._found(time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._check_file()
+        return self._found(seconds)
 
     def _start(self, name: str) -> None:
         self._starts += 1
@@ -158,6 +164,23 @@ class Run:
 
     def _words(self, name: str) -> str:
         return (self._folder / f"{name.replace(' ', '-')}.log").read_text(errors="replace")[-2000:]
+
+    def _check_file(self) -> None:
+        """The file is sound, and holds of each row what is known, or what may have been committed since."""
+        board = self.board
+        with coeval.open(self._folder / "app.db", cache=None) as db:
+            checked = db.check()
+            if not checked.ok:
+                self._died.append(f"the file: {checked}")
+            for name, sql in {**SHARED, "solo": "SELECT id, ver FROM solo"}.items():
+                table, found = TABLES[name], {row[0]: row[1] for row in db.iterate(sql)}
+                for number in range(table.size):
+                    at = table.first + number
+                    wrong = judge.cell(found.get(number), board.known[at], board.begun[at], board.gone[at]).wrong
+                    if wrong:
+                        self._died.append(
+                            f"the file: {name} {number} is {wrong}: {found.get(number)}, {board.known[at]}"
+                        )
 
     def _counts(self) -> dict[str, tuple[int, ...]]:
         return {kind: self.board.counted(number) for number, kind in enumerate(KINDS)}

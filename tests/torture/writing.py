@@ -142,7 +142,12 @@ class Writer(Owner):
         version = self.board.next_row(at)
         self.board.begin(at, version)
         self.board.event()
-        self.db.invalidate(tag(self.owner))
+        if self.chance.random() < 0.5:
+            self.db.invalidate(tag(self.owner))
+        else:
+            with self.db.transaction() as tx:
+                self.db.invalidate(tag(self.owner))
+                tx.scalar("SELECT count(*) FROM solo")
         self.publisher.commits({at: version})
 
     def _shared(self) -> None:
