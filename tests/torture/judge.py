@@ -23,8 +23,7 @@ class Verdict(NamedTuple):
 def cell(version: int | None, known: int, begun: int, gone: int) -> Verdict:
     """A row's version, None where there was no row. Versions of transactions that are rolled back are negative."""
     if version is None:
-        proven = known if known & 1 else gone
-        return Verdict("" if proven >= known else "missing", proven)
+        return Verdict("" if gone >= known else "missing", gone)  # where an absence is known, it is ``gone`` itself
     if version < 0:
         return Verdict("dirty")
     if version & 1:

@@ -23,6 +23,7 @@ from torture.world import OWNED, TABLES, cell
 from torture.writing import Owner
 
 _ROUND = 50
+_ROWS = 2  #: few, so that two readers want the same
 _LOAD = 0.002
 
 
@@ -64,7 +65,7 @@ def write(kind: str, cache: Any, board: Board, folder: Path, owner: int) -> None
     """Write the owner's rows through the cache until the run is over."""
     own = Owner(board, folder, owner, kind)
     while not board.stopped:
-        row = own.draw(own.number())
+        row = own.draw(owner * OWNED + own.chance.randrange(_ROWS))
         board.event()
         cache.write(f"REPLACE INTO solo VALUES ({row[0]}, {row[1]}, '{row[2]}')")
         own.known(row)
@@ -77,7 +78,7 @@ def read(kind: str, cache: Any, board: Board, tally: Tally, owner: int, seed: ob
     while not board.stopped:
         raced = judged = 0
         for _ in range(_ROUND):
-            number = owner * OWNED + judging.chance.randrange(OWNED)
+            number = owner * OWNED + judging.chance.randrange(_ROWS)
             sql = f"SELECT id, ver, note FROM solo WHERE id = {number}"
             floor, before = board.known[first + number], events[0]
             try:
