@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torture.report import show
 from torture.roles import ATTACKED
-from torture.run import Run
+from torture.run import Run, uncaught
 from torture.world import NAIVE
 
 
@@ -34,7 +34,11 @@ def main() -> int:
         folder = asked.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(folder, asked.seed)
-        naive = None if asked.no_naive else run.attack(NAIVE, min(5.0, asked.seconds))
+        naive = (
+            None
+            if asked.no_naive
+            else run.attack(NAIVE, min(5.0, asked.seconds), enough=lambda kinds: not uncaught(kinds))
+        )
         found = run.attack(roles, asked.seconds, asked.every)
         return show(found, naive, asked.seed)
 

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from torture.run import Found
+from torture.run import Found, uncaught
 from torture.world import KINDS, NAIVE
 
 _EXAMPLES = 5
@@ -34,13 +34,11 @@ def show(found: Found, naive: Found | None, seed: int) -> int:
         f"\n{found.seconds:.0f} s, seed {seed}: {rate:,.0f} judged reads a second; {found.commits:,} commits, "
         f"{found.restores} restores, {found.kills} times kill -9, {found.errors} calls raised"
     )
-    calls = sum(found.statistics) or 1
-    names = ("by the clock", "revalidated by stamps", "computed", "past the cache")
-    shares = zip(names, found.statistics, strict=True)
-    print(
-        "  answered, in processes that were not killed: "
-        + ", ".join(f"{100 * n / calls:.1f} % {name}" for name, n in shares)
-    )
+    calls = sum(found.statistics)
+    if calls:
+        names = ("by the clock", "revalidated by stamps", "computed", "past the cache")
+        shares = [f"{100 * n / calls:.1f} % {name}" for name, n in zip(names, found.statistics, strict=True)]
+        print(f"  answered, in processes that were not killed: {', '.join(shares)}")
     for (what, error), count in Counter((one["what"], one["error"]) for one in found.failures).most_common(_EXAMPLES):
         print(f"  raised: {what}: {error}, {count} times written down")
     problems = [json.dumps(one) for one in found.failures if not expected(one)][:_EXAMPLES]
@@ -48,7 +46,7 @@ def show(found: Found, naive: Found | None, seed: int) -> int:
     sound = [one for one in found.violations if one["kind"] not in NAIVE]
     problems += [json.dumps(one, default=repr) for one in sound[:_EXAMPLES]]
     if naive is not None:
-        problems += [f"never caught: {kind}" for kind in NAIVE if not naive.kinds[kind][3]]
+        problems += [f"never caught: {kind}" for kind in sorted(uncaught(naive.kinds))]
     for one in problems:
         print(one)
     print("FAILED" if problems or totals[3] else "Every answer was true.")

@@ -58,6 +58,11 @@ class Found:
         return sum(counts[number] for kind, counts in self.kinds.items() if kind not in NAIVE)
 
 
+def uncaught(kinds: dict[str, tuple[int, ...]]) -> set[str]:
+    """The naive caches that got away with it, so far."""
+    return {kind for kind in NAIVE if not kinds[kind][3]}
+
+
 class Run:
     """One, in a folder of its own."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from torture.report import show
 from torture.roles import ATTACKED
-from torture.run import Run
+from torture.run import Run, uncaught
 from torture.world import NAIVE
 
 #: Kinds that a database without plain values, or a run that is short, does not come to.
@@ -16,11 +16,6 @@ _LATER = {"value with a tag", "value of a query", "task: value of a query", "aud
 def unread(kinds):
     """The kinds of read that nobody has made yet."""
     return {kind for kind, counts in kinds.items() if kind not in NAIVE and not counts[0]} - _LATER
-
-
-def uncaught(kinds):
-    """The naive caches that got away with it."""
-    return {kind for kind in NAIVE if not kinds[kind][3]}
 
 
 def test_no_answer_is_ever_untrue(tmp_path, scaled):
