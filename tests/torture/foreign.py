@@ -19,6 +19,7 @@ from torture.board import Board
 from torture.mutations import Mutations
 from torture.passage import Passage
 from torture.tally import Tally
+from torture.world import MOODY
 from torture.writing import Owner
 
 PATIENCE = 10.0
@@ -111,16 +112,24 @@ class Hostile(Foreign):
                     self.execute("ROLLBACK")
 
     def _ignoring(self) -> None:
-        """A trigger that makes SQLite pass over some rows, before or after they are written, for a while."""
-        when, event = self.chance.choice(("BEFORE", "AFTER")), self.chance.choice(("INSERT", "UPDATE", "DELETE"))
-        table = self.chance.choice(("item", "solo", "child"))
-        row = "OLD" if event == "DELETE" else "NEW"
-        self.execute(
-            f"CREATE TRIGGER IF NOT EXISTS moody {when} {event} ON {table} WHEN {row}.id % 3 = {self.chance.randrange(3)} "
-            "BEGIN SELECT RAISE(IGNORE); END"
-        )
-        self._pause()
-        self.execute("DROP TRIGGER IF EXISTS moody")
+        """Triggers that make SQLite pass over some rows, before or after they are written, for a while."""
+        when, rest = self.chance.choice(("BEFORE", "AFTER", "AFTER")), self.chance.randrange(3)
+
+        def create(execute: Any) -> None:
+            for name, (table, event) in MOODY.items():
+                row = "OLD" if event == "DELETE" else "NEW"
+                execute(
+                    f"CREATE TRIGGER IF NOT EXISTS {name} {when} {event} ON {table} WHEN {row}.id % 3 = {rest} "
+                    "BEGIN SELECT RAISE(IGNORE); END"
+                )
+
+        def drop(execute: Any) -> None:
+            for name in MOODY:
+                execute(f"DROP TRIGGER IF EXISTS {name}")
+
+        self.transaction(create)
+        self._pause(0.6)  # long enough for the schema to be verified, and results kept, while they stand
+        self.transaction(drop)
 
     def _column(self) -> None:
         columns = [row[1] for row in self.execute("PRAGMA table_info(account)")]
@@ -185,5 +194,5 @@ class Hostile(Foreign):
     def _vacuum(self) -> None:
         self.execute("VACUUM")
 
-    def _pause(self) -> None:
-        time.sleep(self.chance.random() * 0.05)
+    def _pause(self, seconds: float = 0.05) -> None:
+        time.sleep(self.chance.random() * seconds)

@@ -16,7 +16,7 @@ import coeval
 from torture.board import RESTORES, Board, Publisher
 from torture.passage import Passage
 from torture.tally import Tally
-from torture.world import TABLES, group_of
+from torture.world import MOODY, TABLES, group_of
 
 _COPY = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=10).execute('VACUUM INTO ?', (sys.argv[2],))"
 
@@ -94,9 +94,10 @@ class Keeper:
         board, versions = self._board, {}
         copy.execute("BEGIN")
         stamps = copy.execute("SELECT id, stamp FROM _coeval_stamps").fetchall()
+        for name in MOODY:
+            copy.execute(f"DROP TRIGGER IF EXISTS {name}")
         for name in ("solo", "item", "child", "east", "west", "left_side"):
             table = TABLES["pair" if name == "left_side" else name]
-            copy.execute("DROP TRIGGER IF EXISTS moody")
             for number in range(table.size):
                 at = table.first + number
                 version = (board.begun[at] | 1) + 1

@@ -83,6 +83,13 @@ KINDS = (
 KIND = {name: number for number, name in enumerate(KINDS)}
 NAIVE = tuple(name for name in KINDS if name.startswith("naive: "))
 
+#: Triggers that come and go: table and event by name.
+MOODY = {
+    f"moody_{table}_{event.lower()}": (table, event)
+    for table in ("item", "solo", "child")
+    for event in ("INSERT", "UPDATE", "DELETE")
+}
+
 _ROWS = """
 CREATE TABLE {name} (id INTEGER PRIMARY KEY, ver INTEGER NOT NULL, note TEXT NOT NULL);
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {last})
