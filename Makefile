@@ -4,6 +4,7 @@
 #   make demo  [ARGS=--serve]      the demonstration on real flights
 #   make test  [PYTHONS="3.12"] [ARGS="-k gate"]   the tests, on the wheel, on every interpreter there is
 #   make soak  [ARGS=...]          the tests with full counts, on the default interpreter
+#   make torture [ARGS="--seconds 3600"]   every cache read while everybody writes, every answer judged; a minute
 #   make bench [ARGS=reads.py]     the benchmarks
 #   make lint                      ruff and mypy
 #   make format                    ruff, putting right what it can
@@ -14,7 +15,7 @@ PYTHON = $(shell sh tools/pythons first)
 ARGS =
 export PYTHONS
 
-.PHONY: help demo test soak bench lint format clean
+.PHONY: help demo test soak torture bench lint format clean
 .NOTPARALLEL:
 
 help:
@@ -29,6 +30,10 @@ test:
 
 soak:
 	@"$(PYTHON)" tools/test.py --soak $(ARGS)
+
+torture:
+	@"$(PYTHON)" tools/environment.py .venv-torture cli
+	@PYTHONPATH=tests .venv-torture/bin/python -P -m torture $(ARGS)
 
 bench:
 	@"$(PYTHON)" tools/environment.py .venv-bench bench,cli
