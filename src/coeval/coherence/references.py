@@ -39,12 +39,12 @@ class Constant(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A value bound when the statement runs: item ``index - 1`` of a sequence, or ``name`` in a mapping.
+    """A value bound when the statement runs: item ``number - 1`` of a sequence, or ``name`` in a mapping.
 
     ``name`` is without its sigil; None: the placeholder has none (``?`` and ``?5``).
     """
 
-    index: int
+    number: int
     name: str | None = None
 
 
