@@ -1,4 +1,4 @@
-"""Random queries over three small tables: joins of all kinds, subqueries, CTEs, compounds, aliases that shadow, and conditions of all sorts.
+"""Random queries over four small tables: joins of all kinds, subqueries, CTEs, compounds, aliases that shadow, and conditions of all sorts.
 
 Many bind a column by its value, or nearly do. Not all compile: an ambiguous name is an error, and the caller leaves it out.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import random
 
-#: Columns by table. The last one of each is not tracked.
-TABLES = {"a": ("id", "g", "s", "n"), "b": ("id", "a_id", "s", "g"), "c": ("g", "s", "x")}
+#: Columns by table.
+TABLES = {"a": ("id", "g", "s", "n"), "b": ("id", "a_id", "s", "g"), "c": ("g", "s", "x"), "d": ("g",)}
 
 #: Each column of one affinity, all with the collation BINARY but for a.n, which is not to be compared.
 DDL = """
 CREATE TABLE a(id INTEGER PRIMARY KEY, g INTEGER, s TEXT, n INTEGER);
 CREATE TABLE b(id INTEGER PRIMARY KEY, a_id INTEGER, s TEXT, g INTEGER);
 CREATE TABLE c(g INTEGER, s TEXT, x);
+CREATE TABLE d(g INTEGER);
 CREATE INDEX a_g ON a(g); CREATE INDEX b_a ON b(a_id, g);
 """
 
@@ -22,7 +23,16 @@ TRACKED = {
     "a": {"id": "INTEGER", "g": "INTEGER", "s": "TEXT"},
     "b": {"a_id": "INTEGER", "s": "TEXT", "id": "INTEGER"},
     "c": {"g": "INTEGER", "s": "TEXT"},
+    "d": {"g": "INTEGER"},
 }
+
+
+HOW = (
+    ", ", " JOIN ", " LEFT JOIN ", " CROSS JOIN ", " RIGHT JOIN ", " FULL JOIN ", " NATURAL JOIN ", " NATURAL LEFT JOIN ",
+    " USING ", " LEFT USING ", " NESTED ",
+)  # fmt: skip
+#: Values that look alone, and some that are not alone or no values.
+ODD = ("-1", "-1", "+1", "+1", "NULL", "1.0", "abs(1)", '"x"', "x'31'", "(2)", "007", "0x1", "1 + 0")
 
 
 class Query:
@@ -67,14 +77,14 @@ class Query:
 
     def _core(self, depth: int, outer: tuple[tuple[str, str], ...]) -> str:
         scope, clause = self._from(self._chance.choice((1, 1, 2, 2, 3)), depth)
-        where = f" WHERE {self._condition(scope, depth, outer)}" if self._often(0.95) else ""
+        where = f" WHERE {self._condition(scope, depth, outer)}" if self._often(0.85) else ""
         shown = f"{self._column(scope)}, {self._column(scope)}"
         tail = ""
         if self._often(0.15, "aggregate"):
             shown = f"{self._pick('count(*)', 'sum(1)', 'max(1)')}, {self._pick('min', 'max')}({self._column(scope)})"
-            if self._often(0.4):
+            if self._often(0.6):
                 tail = f" GROUP BY {self._column(scope)}"
-                tail += f" HAVING {self._atom(scope, 0, outer)}" if self._often(0.4) else ""
+                tail += f" HAVING {self._atom(scope, 0, outer)}" if self._often(0.6) else ""
         elif self._often(0.1, "window"):
             shown = f"count(*) OVER (), {self._column(scope)}"
         elif self._often(0.1, "alias"):
@@ -83,11 +93,12 @@ class Query:
             inner = self._core(depth - 1, (*outer, *scope))
             shown = f"{self._column(scope)}, (SELECT count(*) FROM ({inner}) AS i)"
             if self._often(0.6):
-                kind = self._pick("a", "b", "c")
+                kind = self._pick(*TABLES)
                 found, holder = self._named(kind)
                 shown = f"{self._column(scope)}, (SELECT max({holder}.{self._column_of(kind)}) FROM {found}"
                 shown += f" WHERE {self._condition([(holder, kind)], 0, (*outer, *scope))})"
         distinct = "DISTINCT " if self._often(0.1) else ""
+        where = "" if " HAVING " in tail and self._often(0.5) else where
         return f"SELECT {distinct}{shown} FROM {clause}{where}{tail}"
 
     # ── FROM
@@ -113,9 +124,8 @@ class Query:
                 clause = term
                 continue
             how = self._chance.choices(
-                [", ", " JOIN ", " LEFT JOIN ", " CROSS JOIN ", " RIGHT JOIN ", " FULL JOIN ", " NATURAL JOIN "]
-                + [" NATURAL LEFT JOIN ", " USING ", " LEFT USING ", " NESTED "],
-                [4, 8, 8, 1, 0.6, 0.6, 0.5, 0.5, 2, 2, 0.6],
+                HOW,
+                [4, 7, 9, 1, 1, 1, 1, 1, 2, 2, 1.5],
             )[0]
             self.marks.add(how.strip(" ,") or "comma")
             if how == " NESTED ":
@@ -135,7 +145,7 @@ class Query:
         spelt = self._pick(table, table, table, table.upper(), f'"{table}"', f"main.{table}", f"[{table}]")
         if self._often(0.5):
             return spelt, table
-        name = self._pick("a", "b", "z", "z", "y", "w") if self._often(0.3, "shadow") else self._new()
+        name = self._pick("a", "b", "c", "z") if self._often(0.4, "shadow") else self._new()
         return f"{spelt}{self._pick(' AS ', ' ')}{name}", name
 
     def _new(self) -> str:
@@ -147,8 +157,8 @@ class Query:
         key = self._pick("g", "s", "id", "a_id")
         link = f"{self._qualified(last[0], key)} = {self._qualified(self._chance.choice(others), self._pick(key, key, 'id', 'g'))}"
         if self._often(0.3):
-            link = self._atom(last, 0, ())
-        if self._often(0.35):
+            link = self._atom(last if self._often(0.5) else scope, 0, ())
+        if self._often(0.5):
             link += f" {self._pick('AND', 'AND', 'AND', 'OR')} {self._atom(scope, 0, ())}"
         return link
 
@@ -191,12 +201,15 @@ class Query:
         return f"({self._condition(scope, depth, outer)})"
 
     def _source(self) -> str:
-        return self._chance.choices(
-            ["?", f"?{self._chance.randint(1, 4)}", self._pick(":p", ":q", "@p", "$r")]
-            + [str(self._chance.randint(0, 3)), f"'{self._pick('0', '1', '2', 'x', '1.0', ' 2')}'"]
-            + [self._pick("-1", "NULL", "1.0", "+1", "abs(1)", '"x"', "x'31'", "(2)", "007", "0x1", "1 + 0")],
-            [5, 2, 4, 6, 4, 3],
-        )[0]
+        options = (
+            "?",
+            f"?{self._chance.randint(1, 4)}",
+            self._pick(":p", ":q", "@p", "$r"),
+            str(self._chance.randint(0, 3)),
+            f"'{self._pick('0', '1', '2', 'x', '1.0', ' 2')}'",
+            self._pick(*ODD),
+        )
+        return self._chance.choices(options, [5, 2, 4, 6, 4, 4])[0]
 
     def _atom(self, scope: list[tuple[str, str]], depth: int, outer: tuple[tuple[str, str], ...]) -> str:
         column = self._column(scope)
@@ -204,7 +217,7 @@ class Query:
             return self._subquery(column, scope, depth, outer)
         if outer and self._often(0.35, "correlated"):
             return f"{column} {self._pick('=', '=', 'IS')} {self._qualified(self._chance.choice(outer))}"
-        if self._often(0.2, "equal columns"):
+        if self._often(0.25, "equal columns"):
             return f"{column} {self._pick('=', '=', '=', '==', 'IS', '<>')} {self._column(scope)}"
         source = self._source()
         plain = (
@@ -212,15 +225,16 @@ class Query:
             f"{column} IN ({source})", f"{column} IN ({source}, {self._source()})",
         )  # fmt: skip
         odd = (
-            f"{column} IS {source}", f"{column} IS NOT DISTINCT FROM {source}",
+            f"{column} IS {source}", f"{source} IS {column}", f"{column} IS NOT DISTINCT FROM {source}",
             f"({column}, {self._column(scope)}) = ({source}, {self._source()})",
             f"{column} IS NOT {source}", f"{column} NOT IN ({source}, {self._source()})", f"{column} <> {source}",
-            f"{column} COLLATE NOCASE = {source}", f"{column} = {source} COLLATE RTRIM", f"+{column} = {source}",
+            f"{column} COLLATE NOCASE = {source}", f"{column} = {source} COLLATE NOCASE", f"{column} = 'x' COLLATE RTRIM",
+            f"+{column} = {source}",
             f"{column} BETWEEN {source} AND 2", f"{column} > {source}", f"{column} IS NULL", f"CAST({column} AS TEXT) = {source}",
             f"CASE WHEN {column} = {source} THEN 1 ELSE {column} END", f"coalesce({column}, 1) = {source}", f"{column} IN ()",
             f"{column} = {source} IS NOT TRUE", f"NOT {column} = {source}", f"({column} = {source}) = 0", f"1 OR {column} = {source}",
         )  # fmt: skip
-        return self._pick(*plain) if self._often(0.75) else self._pick(*odd)
+        return self._pick(*plain) if self._often(0.7) else self._pick(*odd)
 
     def _subquery(
         self, column: str, scope: list[tuple[str, str]], depth: int, outer: tuple[tuple[str, str], ...]
@@ -228,7 +242,7 @@ class Query:
         around = (*outer, *scope)
         kind = self._pick("exists", "exists", "in", "in", "scalar", "table")
         if kind == "table":
-            return f"{column} IN {self._pick('r', 'single')}" if self._ctes else f"1 IN (SELECT g FROM {self._pick(*TABLES)})"
+            return f"{column} {self._pick('IN', 'NOT IN')} {self._pick('d', 'main.d', 'D')}"
         if kind == "exists":
             return f"{self._pick('', 'NOT ')}EXISTS ({self._core(depth - 1, around)})"
         table = self._pick(*TABLES)

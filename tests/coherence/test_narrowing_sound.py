@@ -15,18 +15,17 @@ import pytest
 from apsw.ext import query_info
 
 from coeval.coherence.narrowing import Constant, Narrowing, Parameter, Schema, Table, narrow
-from queries import DDL, TABLES, TRACKED, Query
+from coherence.queries import DDL, TABLES, TRACKED, Query
+
+from scale import scaled
 
 SCHEMA = Schema(
-    {
-        name: Table(columns, TRACKED[name], {"g": "INTEGER"} if name == "b" else {})
-        for name, columns in TABLES.items()
-    }
+    {name: Table(columns, TRACKED[name], {"g": "INTEGER"} if name == "b" else {}) for name, columns in TABLES.items()}
 )
 #: Values that are equal and not the same, that are none, and that are not of their column's type.
 INTEGERS = (0, 1, 2, 3, -1, 1, 2, None, "x", 1.5, "1.0", b"1")
 TEXTS = ("0", "1", "2", "x", "X", "x ", None, 1, 2.0, b"x", "1.0", " 2")
-ATTEMPTS = 150
+ATTEMPTS = scaled(10_000, 300)
 #: What must occur among those that were narrowed.
 MARKS = (
     "LEFT JOIN", "JOIN", "comma", "USING", "LEFT USING", "cte", "recursive", "compound", "correlated", "scalar", "subquery", "derived",
@@ -60,7 +59,9 @@ def inside(db: apsw.Connection, table: str, narrowing: Narrowing, parameters: tu
     return found
 
 
-def disturb(db: apsw.Connection, chance: random.Random, table: str, narrowing: Narrowing, given: tuple[Any, ...]) -> None:
+def disturb(
+    db: apsw.Connection, chance: random.Random, table: str, narrowing: Narrowing, given: tuple[Any, ...]
+) -> None:
     """Change rows outside ``narrowing``, in any way that leaves them outside, or brings them there from nowhere."""
     kept = inside(db, table, narrowing, given)
     for (row,) in db.execute(f"SELECT rowid FROM {table}").fetchall():

@@ -42,7 +42,7 @@ def parse(sql: str) -> Parsed:
     try:
         parser = _parser()
     except (ImportError, OSError, RuntimeError) as error:
-        raise Unclear("the SQL parser syntaqlite is not installed, or cannot be loaded") from error
+        raise Unclear("the SQL parser syntaqlite is not installed (pip install 'coeval[track]') or cannot be loaded") from error
     try:
         tokens = parser.tokenize(sql)
         text, numbers = _number(sql, tokens)
