@@ -1,9 +1,9 @@
 """Buckets: scopes finer than a table, for the values of a column that is tracked (laws 1 and 3; hole 11).
 
-A tracked column has 1,024 buckets, and a row belongs to the one of its value. `bucket` says in Python which that is, `bucket_sql` in plain SQL,
-for triggers that run in any program: masks and functions that never raise and that hardly anybody replaces. The two agree wherever `exact`
-says that a value is compared by plain equality. What else may stand in such a column equals no such value, so its bucket does not
-matter, and NULL, which equals nothing at all, has none.
+A tracked column has 1,024 buckets, and a row belongs to the one of its value. `bucket` says in Python which that is, `bucket_sql`
+in plain SQL, for triggers that run in any program: masks and functions that never raise and that hardly anybody replaces. The two
+agree wherever `exact` says that a value is compared by plain equality. What else may stand in such a column equals no such value, so
+its bucket does not matter; NULL, which equals nothing at all, has none.
 
 Ring: policy.
 """

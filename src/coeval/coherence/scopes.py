@@ -1,8 +1,8 @@
 """Scopes: the parts of the data that have a stamp, and the numbers they go by inside the database.
 
 Tags have the first 4,096 numbers from 1: a tag's is a digest of its name, so that there is no table of tags to grow. Two tags
-may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the others are kept for
-finer scopes of it (1,023 columns of 1,024 buckets: `buckets`), so that a finer scope never needs a second table of stamps.
+may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the
+others are for finer scopes of it (1,023 columns of 1,024 buckets: `buckets`), so that those never need a second table of stamps.
 
 Ring: policy.
 """

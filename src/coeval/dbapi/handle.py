@@ -21,12 +21,12 @@ from typing import Any, Protocol
 import apsw
 
 from .. import errors as ours
+from ..coherence.names import quoted
 from ..coherence.scopes import block
 from ..engine import Engine
 from ..sqlite import guard, pragmas
 from ..sqlite.readers import Retired
 from ..sqlite.store import Store
-from ..coherence.names import quoted
 from .errors import NotSupportedError, ProgrammingError, locked, not_opened
 from .judge import Authorizer, Judge
 from .undertaker import undertaker

@@ -1,14 +1,14 @@
-"""The triggers of one table: their exact texts, by what is tracked of it and by which keys REPLACE may take rows away (law 1; holes 2, 3, 11, 21 to 23, 27).
+"""The triggers of one table: their exact texts, by what is tracked of it and by its unique keys (law 1; holes 2, 3, 11, 21 to 23, 27).
 
-What must hold here, for whatever program writes: each row that comes, goes or changes gives new stamps to its table and to the bucket of its
-old and of its new value in each tracked column, in the same transaction.
+What must hold here, for whatever program writes: each row that comes, goes or changes gives new stamps to its table and, in each tracked
+column, to the buckets of its old and of its new value, in the same transaction.
 
-* BEFORE triggers do all that can be known then, because a user's AFTER trigger that fails by FAIL, or is told to by the statement's own OR
-  FAIL, leaves the row and skips the triggers after it. A BEFORE UPDATE knows the final values: SQLite works them out once.
+* BEFORE triggers do all that can be known then, because a user's AFTER trigger that fails by FAIL, or by the statement's own OR FAIL,
+  leaves the row and skips the triggers after it. A BEFORE UPDATE knows the final values: SQLite works them out once.
 * An INSERT's final values are known in AFTER INSERT alone: an automatic rowid, and before SQLite 3.31 what was worked out twice.
   Where a user's AFTER INSERT trigger could skip that (`Layout.early`), BEFORE INSERT gives stamps for the values that it is told, too.
-* REPLACE takes a row away without a trigger, where the writing program has recursive_triggers off. So the row that has the same key is looked up
-  by each unique key, of which a full one has at the most one; where the key contains the column, its value is the new one's.
+* REPLACE takes a row away without a trigger, where the writing program has recursive_triggers off. So the row that has the same key is
+  looked up by each unique key, of which a full one has at the most one; where the key contains the column, its value is the new one's.
 * REPLACE writes a constant default where a NOT NULL column is given NULL, after the BEFORE triggers ran.
 * ``UPDATE OF`` goes by the names that a statement uses, and a rowid has three besides its column's.
 

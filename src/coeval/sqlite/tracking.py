@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from ..coherence.buckets import BUCKETS, SLOTS, Affinity, Tracked, column_scope
-from ..coherence.names import fold, quoted
+from ..coherence.names import fold
 from .layout import EVENTS, ROWIDS, Column, Layout, Part
 
 TABLE = """CREATE TABLE IF NOT EXISTS main._coeval_columns(
@@ -32,7 +32,8 @@ _LITERAL = re.compile(
 
 #: How sqlite_schema begins a trigger that cannot come after an INSERT.
 _NOT_AFTER_INSERT = re.compile(
-    r"CREATE TRIGGER (?:\w+|\"[^\"]+\"|\[[^\]]+\]|`[^`]+`|'[^']+')\s+(?:(?:BEFORE\s+)?(?:INSERT|UPDATE|DELETE)|AFTER\s+(?:UPDATE|DELETE))\b",
+    r"CREATE TRIGGER (?:\w+|\"[^\"]+\"|\[[^\]]+\]|`[^`]+`|'[^']+')\s+"
+    r"(?:(?:BEFORE\s+)?(?:INSERT|UPDATE|DELETE)|AFTER\s+(?:UPDATE|DELETE))\b",
     re.IGNORECASE,
 )
 
