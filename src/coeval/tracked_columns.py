@@ -67,7 +67,7 @@ def _change(engine: Engine, call: str, table: str, work: Callable[[apsw.Connecti
             if found is not None and found.kind == "table" and found.number is None:  # another program made it just now
                 own._store.verify_within(connection)
                 found = catalogue(connection.raw).relations[fold(table)]
-            known = _ordinary(table, found, lambda: catalogue(connection.raw).relations.values())
+            known = _ordinary(table, found, catalogue(connection.raw).relations.values)
             assert known.number is not None
             work(connection.raw, known, known.number)
         except apsw.Error as error:

@@ -86,5 +86,6 @@ def _value(source: Source, parameters: Parameters) -> Any:
 
 def _spelt(source: Source) -> str:
     if isinstance(source, Constant):
-        return repr(source.value)
+        value = source.value
+        return str(value) if isinstance(value, int) else "'{}'".format(value.replace("'", "''"))
     return f"?{source.number}" if source.name is None else f":{source.name}"
