@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, 
 from .events import Statistics
 from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
+from .tracked_columns import track, untrack
 from .transaction import Transaction
 from .unit import joined
 
@@ -94,6 +95,30 @@ class Upkeep:
             )
         self._refuse_in_unit("checkpoint")
         return self._using().using(lambda store: _checkpoint(store, Step.TRUNCATE if truncate else Step.PASSIVE))
+
+    def track(self, table: str, by: str | Sequence[str]) -> None:
+        """Keep stamps for the values of the columns ``by`` of ``table``, so that a write elsewhere in it leaves their results valid.
+
+        A statement every mention of which holds one of these columns to given values (``customer_id = ?``, ``IN (?, ?)``, also through
+        joins) depends on the rows with those values alone; `explain` shows it. Each column costs every write of a row some
+        microseconds, in whatever program, and 1,024 stamps. What is tracked stands in the file and holds for every process.
+
+        On return it is durable, and what was cached is computed again. Columns that are tracked already stay so. Raises SQLError for a table
+        or column that is not there, ConfigError where the column's values cannot be told apart for certain (it has neither INTEGER nor TEXT
+        affinity, or a collation; the table has a partial unique index, or a trigger with RAISE(IGNORE), …) and for ``coherence="clock"``,
+        ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
+        """
+        self._refuse_in_unit("track")
+        track(self._using(), table, by)
+
+    def untrack(self, table: str, by: str | Sequence[str] | None = None) -> None:
+        """No longer keep stamps for the columns ``by`` of ``table``, or for any: its results depend on all of it again.
+
+        Needed before such a column is dropped. Durable on return, for every process; columns that are not tracked stay so. Raises as
+        `track`.
+        """
+        self._refuse_in_unit("untrack")
+        untrack(self._using(), table, by)
 
     def vacuum(self) -> None:
         """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""

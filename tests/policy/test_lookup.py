@@ -24,6 +24,9 @@ class Plan:
     scopes: tuple[int, ...] | None = (1,)
     cacheable: bool = True
 
+    def scopes_for(self, parameters):  # noqa: ARG002 - a Plan's
+        return self.scopes
+
 
 @dataclass
 class Fake:

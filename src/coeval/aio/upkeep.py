@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ReentryError
@@ -52,6 +52,16 @@ class AsyncUpkeep:
         """Move the write-ahead log into the file now, as far as readers let it, as `Database.checkpoint`."""
         self._refuse_within("checkpoint")
         return await self._chore(lambda db: db.checkpoint(truncate=truncate))
+
+    async def track(self, table: str, by: str | Sequence[str]) -> None:
+        """Keep stamps for the values of the columns ``by`` of ``table``, as `Database.track`."""
+        self._refuse_within("track")
+        await self._chore(lambda db: db.track(table, by))
+
+    async def untrack(self, table: str, by: str | Sequence[str] | None = None) -> None:
+        """No longer keep stamps for the columns ``by`` of ``table``, or for any, as `Database.untrack`."""
+        self._refuse_within("untrack")
+        await self._chore(lambda db: db.untrack(table, by))
 
     async def vacuum(self) -> None:
         """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""

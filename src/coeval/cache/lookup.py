@@ -40,8 +40,8 @@ class Plan(Protocol):
     def cacheable(self) -> bool: ...
     @property
     def schema(self) -> Stamp: ...
-    @property
-    def scopes(self) -> tuple[Scope, ...] | None: ...
+    def scopes_for(self, parameters: tuple[Any, ...] | Mapping[str, Any], /) -> tuple[Scope, ...] | None:
+        """What a call with ``parameters`` depends on; None: by the clock alone."""
 
 
 class Reading(Protocol):
@@ -116,15 +116,16 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
         if not plan.cacheable and plan.schema is not None:
             break
         if plan.cacheable:
+            scopes = plan.scopes_for(request.parameters)
             reading = await source.begin()
             try:
-                seen = await reading.seen(plan.scopes)
+                seen = await reading.seen(scopes)
                 if seen.schema is not None and seen.schema == plan.schema:
                     rows = await reading.rows(request)
                     tell("miss")
                     if watch is not None:
-                        watch.saw(plan.scopes, seen)
-                    _keep(request, plan, seen, rows, tier, epoch, tell)
+                        watch.saw(scopes, seen)
+                    _keep(request, scopes, seen, rows, tier, epoch, tell)
                     return rows
             finally:
                 await source.end(reading)
@@ -159,7 +160,8 @@ async def read_within(
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)
-    seen = await reading.seen(() if plan is None else plan.scopes)
+    scopes = () if plan is None else plan.scopes_for(request.parameters)
+    seen = await reading.seen(scopes)
     rows = await reading.rows(request)
     if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
         tell("uncached")
@@ -168,18 +170,20 @@ async def read_within(
         return rows
     tell("miss")
     if watch is not None:
-        watch.saw(plan.scopes, seen)
+        watch.saw(scopes, seen)
     if seen.mark is not None and seen.mark == now():
-        _keep(request, plan, seen, rows, tier, epoch, tell)
+        _keep(request, scopes, seen, rows, tier, epoch, tell)
     return rows
 
 
-def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoch: int, tell: Tell) -> None:
-    if worth_keeping(seen, plan.scopes):
+def _keep(
+    request: Request, scopes: tuple[Scope, ...] | None, seen: Seen, rows: Rows, tier: Tier, epoch: int, tell: Tell
+) -> None:
+    if worth_keeping(seen, scopes):
         entry = Entry(
             request.key,
             rows,
-            scopes=plan.scopes,
+            scopes=scopes,
             schema=seen.schema,
             stamps=seen.stamps,
             mark=seen.mark,

@@ -1,8 +1,8 @@
 """Scopes: the parts of the data that have a stamp, and the numbers they go by inside the database.
 
 Tags have the first 4,096 numbers from 1: a tag's is a digest of its name, so that there is no table of tags to grow. Two tags
-may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the others are kept for
-finer scopes of it (1,023 columns of 1,024 buckets), so that a finer scope never needs a second table of stamps.
+may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the
+others are for finer scopes of it (1,023 columns of 1,024 buckets: `buckets`), so that those never need a second table of stamps.
 
 Ring: policy.
 """
@@ -30,3 +30,9 @@ def table_scope(number: int) -> Scope:
     if number < 1:
         raise ValueError(f"tables are numbered from 1, not {number}")
     return number * BLOCK
+
+
+def block(number: int) -> tuple[Scope, Scope]:
+    """The first and the last of all scopes of table ``number``, however fine."""
+    first = table_scope(number)
+    return first, first + BLOCK - 1
