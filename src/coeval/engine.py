@@ -187,6 +187,7 @@ class Engine:
             misses=counts["miss"],
             uncached=counts["uncached"],
             refused=counts["refused"],
+            passed=counts["passed"],
             writes=counts["write"],
             entries=len(tier),
             bytes=tier.bytes,

@@ -79,6 +79,7 @@ class Statistics:
     misses: int  #: computed, and offered to the cache
     uncached: int  #: read past the cache: not cacheable, in a transaction, or no cache
     refused: int  #: results that the cache did not keep
+    passed: int  #: read past the cache because keeping such results has not been worth it; `explain` says of which
     writes: int  #: write transactions committed
     entries: int
     bytes: int  #: estimated
@@ -109,10 +110,10 @@ class Statistics:
     def hit_rate(self) -> float:
         """Hits of both kinds among all cacheable reads; 0.0 where there were none."""
         answered = self.hits + self.revalidated
-        reads = answered + self.misses
+        reads = answered + self.misses + self.passed
         return answered / reads if reads else 0.0
 
     @property
     def statements(self) -> int:
-        """User statements that SQLite ran: misses, uncached reads, and write transactions, each counted once."""
-        return self.misses + self.uncached + self.writes
+        """User statements that SQLite ran: misses, reads past the cache, and write transactions, each counted once."""
+        return self.misses + self.uncached + self.passed + self.writes

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Mark, Seen, Stamp
 from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
+from .admission import Admission
 from .entry import Entry
 from .key import Key
 from .size import ENTRY, key_size, result_size
@@ -31,6 +32,16 @@ class Request:
     parameters: tuple[Any, ...] | Mapping[str, Any]
     key: Key
     limit: int | None = None
+
+    def asked(self) -> int:
+        """Its hash for `Admission.passes`."""
+        values = self.parameters
+        return asked(self.sql, values, self.limit) if type(values) is tuple else hash(self.key)
+
+
+def asked(sql: str, values: tuple[Any, ...], limit: int | None) -> int:
+    """The hash of a read for `Admission.passes`: quicker than its key, and equal for all that have one key."""
+    return hash((sql, values, limit))
 
 
 class Plan(Protocol):
@@ -56,6 +67,9 @@ class Reading(Protocol):
     async def rows(self, request: Request) -> Rows:
         """The statement's rows in this snapshot."""
 
+    def time(self) -> float:
+        """Seconds, for what things cost."""
+
 
 class Source(Protocol):
     """The store, as a read needs it."""
@@ -75,12 +89,16 @@ class Source(Protocol):
     async def end(self, reading: Reading) -> None:
         """Let the snapshot go."""
 
+    def time(self) -> float:
+        """Seconds, for what things cost."""
+
 
 class Tier(Protocol):
     """A place that keeps entries."""
 
     epoch: int
     find: Callable[[Key], Entry | None]
+    admission: Admission
 
     def put(self, entry: Entry, epoch: int) -> bool: ...
 
@@ -102,16 +120,24 @@ def revalidate(entry: Entry, seen: Seen) -> bool:
     if seen.mark is not None:
         entry.mark = seen.mark
     entry.passed = -1  # it was of use: the tier's hand spares it
+    if entry.account is not None:
+        entry.account.revalidated(entry)
     return True
 
 
 async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watch: Watch | None = None) -> Rows:
     """Rows as of a moment after this call began, offered to ``tier`` with the stamps that were read before them.
 
-    ``watch``: the tracked call that this read is part of, which hears of it.
+    Where keeping them is not worth it they are read as if there were no cache. ``watch``: the tracked call that this read is part of, which
+    hears of it, and needs the stamps in any case.
     """
-    epoch = tier.epoch
+    epoch, time, admission = tier.epoch, source.time, tier.admission
+    begun = time()
     plan = await source.plan(request)
+    passes = plan.cacheable and admission.passes(request.sql, request.asked())
+    if passes and watch is None:
+        tell("passed")
+        return await source.rows(request)
     for again in (True, False):
         if not plan.cacheable and plan.schema is not None:
             break
@@ -120,11 +146,15 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
             try:
                 seen = await reading.seen(plan.scopes)
                 if seen.schema is not None and seen.schema == plan.schema:
+                    start = time()
                     rows = await reading.rows(request)
+                    cost = time() - start
                     tell("miss")
                     if watch is not None:
                         watch.saw(plan.scopes, seen)
-                    _keep(request, plan, seen, rows, tier, epoch, tell)
+                    if not passes:
+                        _keep(request, plan, seen, rows, cost, tier, epoch, tell)
+                        admission.spent(time() - begun - cost)
                     return rows
             finally:
                 await source.end(reading)
@@ -159,8 +189,11 @@ async def read_within(
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)
+    passes = plan is not None and plan.cacheable and tier.admission.passes(request.sql, request.asked())
     seen = await reading.seen(() if plan is None else plan.scopes)
+    start = reading.time()
     rows = await reading.rows(request)
+    cost = reading.time() - start
     if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
         tell("uncached")
         if watch is not None:
@@ -169,12 +202,15 @@ async def read_within(
     tell("miss")
     if watch is not None:
         watch.saw(plan.scopes, seen)
-    if seen.mark is not None and seen.mark == now():
-        _keep(request, plan, seen, rows, tier, epoch, tell)
+    if not passes and seen.mark is not None and seen.mark == now():
+        _keep(request, plan, seen, rows, cost, tier, epoch, tell)
     return rows
 
 
-def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoch: int, tell: Tell) -> None:
+def _keep(
+    request: Request, plan: Plan, seen: Seen, rows: Rows, cost: float, tier: Tier, epoch: int, tell: Tell
+) -> None:
+    account = tier.admission.computed(request.sql, cost)
     if worth_keeping(seen, plan.scopes):
         entry = Entry(
             request.key,
@@ -184,7 +220,10 @@ def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoc
             stamps=seen.stamps,
             mark=seen.mark,
             size=ENTRY + key_size(request.sql, request.parameters) + result_size(rows),
+            cost=account.whole(cost),
+            account=account,
         )
         if tier.put(entry, epoch):
             return
+    tier.admission.refused(account)
     tell("refused")
