@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
-from .cache.lookup import Reading, Request, Rows, asked
+from .cache.lookup import Reading, Request, Rows
 from .coherence.scopes import Scope
 from .coherence.stamps import Seen
 from .errors import SnapshotEndedError, SQLError
@@ -50,24 +50,13 @@ class Lender(Protocol):
     def discard(self, connection: Connection) -> None: ...
 
 
-def read_passing(engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None) -> tuple[Row, ...] | None:
-    """Rows past the cache, of which nothing is kept, where admission says so and `read_at_once` can; None where not."""
-    store = engine._store
-    if store is None or not store.readers.idle:
-        return None
-    try:
-        passes = engine.tier.admission.passes(sql, asked(sql, params, limit))
-    except TypeError:  # an unhashable parameter
-        return None
-    return read_at_once(engine, sql, params, limit, "passed") if passes else None
-
-
 def read_at_once(
     engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None, event: str = "uncached"
 ) -> tuple[Row, ...] | None:
     """Rows past the cache, where nothing has to be looked up, adapted or waited for; None where something has.
 
-    ``event``: what is told of it. The statement is known to read and has a value for each placeholder; its cursor is finished on return (law 1).
+    ``event``: what is told of it. The statement is known to read and has a value for each placeholder; its cursor is finished on
+    return (law 1).
     """
     store = engine._store
     if store is None or type(sql) is not str or store.statements.readable.get(sql) != len(params):

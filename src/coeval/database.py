@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Collection, Container, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
-from .blocking import BlockingSource, read_at_once, read_passing, read_past, run
+from .blocking import BlockingSource, read_at_once, read_past, run
 from .cache.entry import Entry
 from .cache.key import Key, quick_key
 from .cache.lookup import Request, Watch, compute, revalidate, unprovable
@@ -70,7 +70,7 @@ class Database(Reads, DirectWrites, Upkeep):
         self._engine = engine
         self._aio: AsyncDatabase | None = None
         self._find = engine.find
-        self._passing: Container[Hashable] = engine.tier.admission.passing
+        self._passing = engine.passing
         self._direct = engine.settings.cache is None  # no entry is looked for
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ class Database(Reads, DirectWrites, Upkeep):
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                     pass
                 else:
-                    if sql in self._passing:
-                        rows = read_passing(self._engine, sql, params)
+                    if sql in self._passing and self._engine.passes(sql, hash((sql, params))):
+                        rows = read_at_once(self._engine, sql, params, None, "passed")
                         if rows is not None:
                             return rows
             return Reads.query(self, sql, *params, into=into)
@@ -131,8 +131,8 @@ class Database(Reads, DirectWrites, Upkeep):
             wanted = request(sql, params, limit)
             found = self._valid(wanted.key)
             if found is None:
-                if limit is not None and watch is None and sql in self._passing:
-                    rows = read_passing(engine, sql, params, limit)
+                if limit is not None and watch is None and engine.passes(sql, wanted.asked()):
+                    rows = read_at_once(engine, sql, params, limit, "passed")
                     if rows is not None:
                         return rows
                 return engine.using(lambda store: self._read_from(store, wanted, watch))
@@ -337,7 +337,7 @@ class Database(Reads, DirectWrites, Upkeep):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if isinstance(joined(self._engine), Transaction):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
-        self._find, self._direct, self._passing = _nothing, False, ()
+        self._find, self._direct, self._passing = _nothing, False, {}
         self._engine.release(self)
 
     def __enter__(self) -> Self:

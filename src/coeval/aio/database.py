@@ -108,6 +108,9 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep):
                                 await asyncio.sleep(0)
                     except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                         pass
+                    else:
+                        if rows is None and sql in engine.passing and engine.passes(sql, hash((sql, params))):
+                            rows = read_briefly(engine, sql, params, None, "passed")
                 if rows is not None:
                     if engine.workers.spent > BUDGET:
                         engine.workers.spent = 0.0

@@ -1,21 +1,20 @@
 """Admission: whether what a statement gives is worth keeping (laws 9 and 10).
 
-Each statement, and each cached function, has an account in seconds. Keeping a result costs (stamps are read, an entry is made); a hit on it earns what
-computing costs more than a hit, a revalidation likewise. A statement starts with a loan, so that what it gives is kept at once; then it
-may spend what it has earned, and a share of what its computations cost by themselves, so one that is dear enough always keeps what it gives.
+Each statement, and each cached function, has an account in seconds. Keeping a result costs (stamps are read, an entry is made); a hit on
+it earns what computing takes longer than a hit, a revalidation likewise. A statement starts with a loan, so that what it gives is kept at
+once; then it may spend what it has earned, and a share of what its computations take: one that is dear enough keeps all that it gives.
 
-Where the account is empty, reads *pass*: memory is looked into as before, but what is not there is read as if there were no cache. A key that is asked
-for again within a window is admitted all the same, which a table of hashes notices, and now and then any read, so that it comes out when things
-change. Whether a result is kept never touches whether it is true: a read that passes is of now.
+Where the account is empty, reads *pass*: memory is looked into as before, but what is not there is read as if there were no cache. A key
+that is asked for again within a window is admitted all the same, which a table of hashes notices, and now and then any read, so that it
+comes out when things change. None of this touches whether a result is true: a read that passes is of now.
 
-A tier has the admission of its own `Costs`. Counts may lose an update to another thread, and are estimates anyway.
+Each tier has an admission of its own `Costs`. Counts may lose an update to another thread, and are estimates anyway.
 
 Ring: policy. Seconds are measured by the caller.
 """
 
 from __future__ import annotations
 
-import threading
 from array import array
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,8 +61,8 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance", "computed", "cost", "costs", "decided", "due", "every", "high", "kept", "most", "name", "passed", "rate", "recent", "trials",
-        "yields",
+        "balance", "computed", "cost", "costs", "decided", "every", "high", "kept", "left", "most", "name", "passed", "rate",
+        "recent", "span", "trials", "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, costs: Costs, loan: float) -> None:
@@ -77,12 +76,19 @@ class Account:
         self.computed = 0
         self.kept = 0
         self.passed = 0
-        self.every = OFTEN
-        self.due = False  #: the next read goes through the cache
+        self.every = OFTEN  #: of so many reads that would pass one goes through the cache,
+        self.left = 0  #: in so many reads; 0: the next
+        self.span = 0  #: `left` when those that have passed were last counted
         self.recent: dict[int, Entry] = {}  #: kept because they were asked for again
         self.trials: dict[int, Entry] = {}  #: kept at first sight: their earnings say whether that pays
         self.decided = 0  #: trials that have ended since reads began to pass
         self.yields = 0.0  #: what such a trial has earned
+
+    def count(self) -> None:
+        """Count the reads that have passed since the last time, and what they may spend."""
+        passed, self.span = self.span - self.left, self.left
+        self.passed += passed
+        self.balance += passed * self.rate
 
     def whole(self, seconds: float) -> float:
         """What a read past the cache takes, whose rows take ``seconds``."""
@@ -134,7 +140,6 @@ class Admission:
         self._asked = array("q", bytes(8))
         self._mask = 0
         self._window = window
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -145,19 +150,18 @@ class Admission:
         Once False, it stays so for this key until a result was kept or refused.
         """
         account = self.passing.get(name)
-        if account is None or account.due:
+        if account is None:
             return False
-        account.passed = passed = account.passed + 1
-        account.balance += account.rate
-        if not passed % account.every:
-            account.due = True
+        left = account.left
+        if left <= 0:
             return False
         slot = asked & self._mask
         if self._asked[slot] == asked:
-            if account.balance >= self.keeping:
+            if account.balance + (account.span - left) * account.rate >= self.keeping:
                 return False
         else:
             self._asked[slot] = asked
+        account.left = left - 1
         return True
 
     def computed(self, name: Hashable, seconds: float) -> Account:
@@ -188,28 +192,15 @@ class Admission:
         if account is None:
             return
         account.kept += 1
-        account.balance -= self.keeping
-        passing = account.name in self.passing
-        if account.due or not passing:
-            account.trials[id(entry)] = entry
-            if len(account.trials) > WATCHED:
-                account.unwatch(next(iter(account.trials.values())))
-        else:
-            account.recent[id(entry)] = entry
-            if len(account.recent) > WATCHED:
-                account.unwatch(next(iter(account.recent.values())))
-        if not passing:
-            if account.balance <= 0 and not self._dear(account):
-                account.settle_all()
-                if account.balance <= 0:
-                    self._pass(account)
-        elif account.due:
-            self._look_again(account)
-        account.balance = max(0.0, account.balance)
+        watched = account.recent if account.left > 0 else account.trials
+        watched[id(entry)] = entry
+        if len(watched) > WATCHED:
+            account.unwatch(next(iter(watched.values())))
+        self._charge(account)
 
     def refused(self, account: Account) -> None:
-        """What was computed last could not be kept."""
-        account.due = False
+        """What was computed last has cost what keeping costs, and could not be kept."""
+        self._charge(account)
 
     def spent(self, seconds: float) -> None:
         """A miss that was kept took so long besides its rows."""
@@ -233,22 +224,26 @@ class Admission:
             f"earned: so far {account.kept} were kept and {account.passed} not"
         )
 
-    def after_fork_in_child(self) -> None:
-        """The lock may be held by a thread that does not exist here."""
-        self._lock = threading.Lock()
-
     # -- inside ---------------------------------------------------------------------------------------------------------
 
     def _open(self, name: Hashable) -> Account:
-        with self._lock:
-            account = self._accounts.get(name)
-            if account is None:
-                if len(self._accounts) >= MOST:
-                    for old in list(self._accounts)[: MOST // 2]:
-                        del self._accounts[old]
-                        self.passing.pop(old, None)
-                account = self._accounts[name] = Account(name, self.costs, LOAN * self.keeping)
-            return account
+        if len(self._accounts) >= MOST:
+            for old in list(self._accounts)[: MOST // 2]:
+                self._accounts.pop(old, None)
+                self.passing.pop(old, None)
+        return self._accounts.setdefault(name, Account(name, self.costs, LOAN * self.keeping))
+
+    def _charge(self, account: Account) -> None:
+        account.count()
+        account.balance -= self.keeping
+        if account.name in self.passing:
+            if account.left <= 0:
+                self._look_again(account)
+        elif account.balance <= 0 and not self._dear(account):
+            account.settle_all()
+            if account.balance <= 0:
+                self._pass(account)
+        account.balance = max(0.0, account.balance)
 
     def _dear(self, account: Account) -> bool:
         """Whether keeping is a small part of what computing takes."""
@@ -259,7 +254,8 @@ class Admission:
         if not self._mask:
             self._asked = array("q", bytes(8 * self._window))  # before the mask, which is read without a lock
             self._mask = self._window - 1
-        account.every, account.decided, account.yields, account.due = OFTEN, 0, 0.0, False
+        account.every, account.decided, account.yields = OFTEN, 0, 0.0
+        account.left = account.span = OFTEN
         if self._accounts.get(account.name) is account:  # else it was forgotten
             self.passing[account.name] = account
 
@@ -269,9 +265,11 @@ class Admission:
         earned = account.settle_all()
         if self._dear(account) or (account.decided >= OFTEN and account.yields > self.keeping):
             self.passing.pop(account.name, None)
+            account.left = account.span = 0
             account.balance = LOAN * self.keeping
-        elif earned > self.keeping:
+            return
+        if earned > self.keeping:
             account.every = max(OFTEN, account.every // 2)
         else:
             account.every = min(SELDOM, account.every * 2)
-        account.due = account.high > 0  # far dearer than usual: at once again
+        account.left = account.span = 0 if account.high else account.every  # far dearer than usual: at once again

@@ -34,14 +34,9 @@ class Request:
     limit: int | None = None
 
     def asked(self) -> int:
-        """Its hash for `Admission.passes`."""
+        """A hash for `Admission.passes`, which is quicker had than that of the key."""
         values = self.parameters
-        return asked(self.sql, values, self.limit) if type(values) is tuple else hash(self.key)
-
-
-def asked(sql: str, values: tuple[Any, ...], limit: int | None) -> int:
-    """The hash of a read for `Admission.passes`: quicker than its key, and equal for all that have one key."""
-    return hash((sql, values, limit))
+        return hash((self.sql, values)) if type(values) is tuple else hash(self.key)
 
 
 class Plan(Protocol):

@@ -105,7 +105,6 @@ class MemoryTier:
     def after_fork_in_child(self) -> None:
         """Go on without marks: this process has a clock of its own."""
         self._lock = threading.Lock()
-        self.admission.after_fork_in_child()
         self.forget_marks()
 
     def _forget(self, entry: Entry) -> None:
