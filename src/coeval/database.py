@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
@@ -292,9 +293,11 @@ class Database(Reads, DirectWrites, Upkeep):
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def explain(self, sql: str, *params: Any) -> Explanation:
-        """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
+        """What ``sql`` reads, whether its results can be cached and are kept, why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
-        return self._using().using(lambda store: explain(store, sql, parameters))
+        engine = self._using()
+        found = engine.using(lambda store: explain(store, sql, parameters))
+        return replace(found, unkept=engine.tier.admission.why(sql) if found.cacheable else None)
 
     def create_function(
         self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False

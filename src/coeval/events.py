@@ -1,8 +1,8 @@
 """What happened, for whoever listens: statistics, logs and metrics stand on this.
 
 Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``miss`` (computed and offered to the cache), ``uncached``
-(read past the cache), ``refused`` (a result that could not be kept), ``write`` (a write transaction committed), ``verified`` (triggers
-looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
+(read past the cache), ``passed`` (likewise, because keeping such results was not worth it), ``refused`` (a result that could not be
+kept), ``write`` (a write transaction committed), ``verified`` (triggers looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
 write-ahead log is in the file), ``pinned`` (a reader keeps the log from shrinking past its limit: ``pid``, ``age`` in seconds,
 ``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew). Hits by
 the commit clock are counted, not told: telling would cost more than the hit.

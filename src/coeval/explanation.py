@@ -28,6 +28,7 @@ class Explanation:
     reasons: tuple[str, ...]  #: why it is not cacheable, or why the clock alone is trusted
     validity: str | None  #: "stamps", "clock", or None where it is not cacheable
     plan: tuple[str, ...]  #: SQLite's EXPLAIN QUERY PLAN, indented by depth
+    unkept: str | None = None  #: why its results are not kept at the first asking at the moment, though they could be
 
     def __str__(self) -> str:
         how = {
@@ -39,6 +40,8 @@ class Explanation:
         lines += [
             f"             {'because' if i == 0 else '    and'} {reason}" for i, reason in enumerate(self.reasons)
         ]
+        if self.unkept:
+            lines.append(f"  kept       only what is asked for again soon: {self.unkept}")
         lines += [f"  {'plan' if i == 0 else '':9}  {step}" for i, step in enumerate(self.plan)]
         return "\n".join(lines)
 
