@@ -102,6 +102,10 @@ class Account:
         """``entry`` was proved by its stamps."""
         self.earn(entry.cost - self.costs.revalidation)
 
+    def disproved(self) -> None:
+        """Stamps were compared in vain."""
+        self.earn(-self.costs.revalidation)
+
     def settle(self, entry: Entry) -> float:
         """Credit the hits of ``entry`` since the last time; what they have earned."""
         new = entry.hits - entry.credited
@@ -114,7 +118,7 @@ class Account:
 
     def settle_all(self) -> float:
         """`settle` for all that is watched."""
-        return sum(self.settle(entry) for entry in (*self.trials.values(), *self.recent.values()))
+        return sum(map(self.settle, list(self.trials.values()) + list(self.recent.values())))
 
     def unwatch(self, entry: Entry) -> None:
         """``entry`` leaves, or makes room among the watched; where it was a trial, that has ended."""
@@ -159,6 +163,9 @@ class Admission:
         if self._asked[slot] == asked:
             if account.balance + (account.span - left) * account.rate >= self.keeping:
                 return False
+            if account.span - left >= OFTEN:  # it may have earned more than is known
+                account.count()
+                account.settle_all()
         else:
             self._asked[slot] = asked
         account.left = left - 1

@@ -67,6 +67,8 @@ class MemoryTier:
         """Forget ``entry``, which stamps have disproved: they never repeat, so it will not be valid again."""
         with self._lock:
             if self._entries.get(entry.key) is entry:
+                if entry.account is not None:
+                    entry.account.disproved()
                 self._forget(entry)
 
     def forget(self, key: Key) -> None:
