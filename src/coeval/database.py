@@ -100,10 +100,11 @@ class Database(Reads, DirectWrites, Upkeep):
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                     pass
                 else:
-                    if sql in self._passing and self._engine.passes(sql, hash((sql, params))):
+                    if sql in self._passing and self._engine.passes(sql, asked := hash((sql, params))):
                         rows = read_at_once(self._engine, sql, params, None, "passed")
                         if rows is not None:
                             return rows
+                        self._engine.tier.admission.ask_again(sql, asked)
             return Reads.query(self, sql, *params, into=into)
 
         query.__doc__ = Reads.query.__doc__
@@ -136,6 +137,7 @@ class Database(Reads, DirectWrites, Upkeep):
                     rows = read_at_once(engine, sql, params, limit, "passed")
                     if rows is not None:
                         return rows
+                    engine.tier.admission.ask_again(sql, wanted.asked())
                 return engine.using(lambda store: self._read_from(store, wanted, watch))
         if watch is not None:
             watch.saw(found.scopes, found.seen())

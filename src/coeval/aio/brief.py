@@ -100,6 +100,17 @@ def read_briefly(
     return rows
 
 
+def read_passing(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Row, ...] | None:
+    """`read_briefly`, where admission says that what it gives is not worth keeping; ``params`` are hashable."""
+    asked = hash((sql, params))
+    if not engine.passes(sql, asked):
+        return None
+    rows = read_briefly(engine, sql, params, None, "passed")
+    if rows is None:
+        engine.tier.admission.ask_again(sql, asked)
+    return rows
+
+
 class Brief:
     """The readers of a store, for one read on the loop's thread."""
 

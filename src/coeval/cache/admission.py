@@ -171,6 +171,13 @@ class Admission:
         account.left = left - 1
         return True
 
+    def ask_again(self, name: Hashable, asked: int) -> None:
+        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
+        self._asked[asked & self._mask] = 0
+        account = self.passing.get(name)
+        if account is not None:
+            account.left += 1
+
     def computed(self, name: Hashable, seconds: float) -> Account:
         """``name`` was computed in ``seconds``; its account, made if there is none."""
         account = self._accounts.get(name)
