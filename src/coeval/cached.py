@@ -82,14 +82,16 @@ def checked(
         )
     errors = negative if isinstance(negative, tuple) else () if isinstance(negative, bool) else (negative,)
     if not all(isinstance(one, type) and issubclass(one, Exception) for one in errors):
-        raise ConfigError(
-            f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError"
-        )
+        raise ConfigError(f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError")
     varies = (vary,) if callable(vary) or isinstance(vary, ContextVar) else tuple(vary)
     if key is not None and not callable(key):
         raise ConfigError(f"key is a function of the arguments, not {key!r}", hint="key=lambda user: user.id")
     options = Options(
-        inf if ttl is None else float(ttl), tag_names(tags), float(stale_while_revalidate), negative is not False, errors
+        inf if ttl is None else float(ttl),
+        tag_names(tags),
+        float(stale_while_revalidate),
+        negative is not False,
+        errors,
     )
     return Named(options, key, varies, version, tuple(leave_out))
 

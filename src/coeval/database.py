@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
@@ -70,6 +71,7 @@ class Database(Reads, DirectWrites, Upkeep):
         self._engine = engine
         self._aio: AsyncDatabase | None = None
         self._find = engine.find
+        self._passing = engine.passing
         self._direct = engine.settings.cache is None  # no entry is looked for
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -97,6 +99,12 @@ class Database(Reads, DirectWrites, Upkeep):
                             return entry.rows
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                     pass
+                else:
+                    if sql in self._passing and self._engine.passes(sql, asked := hash((sql, params))):
+                        rows = read_at_once(self._engine, sql, params, None, "passed")
+                        if rows is not None:
+                            return rows
+                        self._engine.tier.admission.ask_again(sql, asked)
             return Reads.query(self, sql, *params, into=into)
 
         query.__doc__ = Reads.query.__doc__
@@ -125,6 +133,11 @@ class Database(Reads, DirectWrites, Upkeep):
             wanted = request(sql, params, limit)
             found = self._valid(wanted.key)
             if found is None:
+                if limit is not None and watch is None and engine.passes(sql, wanted.asked()):
+                    rows = read_at_once(engine, sql, params, limit, "passed")
+                    if rows is not None:
+                        return rows
+                    engine.tier.admission.ask_again(sql, wanted.asked())
                 return engine.using(lambda store: self._read_from(store, wanted, watch))
         if watch is not None:
             watch.saw(found.scopes, found.seen())
@@ -282,9 +295,11 @@ class Database(Reads, DirectWrites, Upkeep):
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def explain(self, sql: str, *params: Any) -> Explanation:
-        """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
+        """What ``sql`` reads, whether its results can be cached and are kept, why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
-        return self._using().using(lambda store: explain(store, sql, parameters))
+        engine = self._using()
+        found = engine.using(lambda store: explain(store, sql, parameters))
+        return replace(found, unkept=engine.tier.admission.why(sql) if found.cacheable else None)
 
     def create_function(
         self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False
@@ -327,7 +342,7 @@ class Database(Reads, DirectWrites, Upkeep):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if isinstance(joined(self._engine), Transaction):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
-        self._find, self._direct = _nothing, False
+        self._find, self._direct, self._passing = _nothing, False, {}
         self._engine.release(self)
 
     def __enter__(self) -> Self:

@@ -113,6 +113,8 @@ class Engine:
         self.events = Events()
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
         self.find: Callable[[Any], Entry | None] = self.tier.find
+        admission = self.tier.admission
+        self.passing, self.passes = admission.passing, admission.passes  #: which statements to ask about, and how
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
         self._tagged: Store | None = None  # the store that is known to have stamps for tags
@@ -187,6 +189,7 @@ class Engine:
             misses=counts["miss"],
             uncached=counts["uncached"],
             refused=counts["refused"],
+            passed=counts["passed"],
             writes=counts["write"],
             entries=len(tier),
             bytes=tier.bytes,

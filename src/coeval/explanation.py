@@ -33,6 +33,7 @@ class Explanation:
     #: what of its tables a result depends on, where columns are tracked, such as "orders by customer_id = ?1"; else the tables
     scopes: tuple[str, ...] = ()
     coarse: tuple[str, ...] = ()  #: tables that are tracked and count as a whole, each with the reason
+    unkept: str | None = None  #: why its results are not kept at the first asking at the moment, though they could be
 
     def __str__(self) -> str:
         how = {
@@ -47,6 +48,8 @@ class Explanation:
         if self.scopes != self.reads or self.coarse:
             lines += [f"  {'scopes' if i == 0 else '':9}  {scope}" for i, scope in enumerate(self.scopes)]
             lines += [f"  {'coarse' if i == 0 else '':9}  {reason}" for i, reason in enumerate(self.coarse)]
+        if self.unkept:
+            lines.append(f"  kept       only what is asked for again soon: {self.unkept}")
         lines += [f"  {'plan' if i == 0 else '':9}  {step}" for i, step in enumerate(self.plan)]
         return "\n".join(lines)
 

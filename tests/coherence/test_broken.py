@@ -134,7 +134,7 @@ def test_without_the_comparison_of_stamps(stale, monkeypatch):
 def test_with_stamps_read_after_the_rows(stale, monkeypatch):
     """Law 2: the rows of one snapshot, the stamps of a later one."""
 
-    async def late(request: Any, source: Any, tier: Any, tell: Any) -> Any:
+    async def late(request: Any, source: Any, tier: Any, tell: Any, watch: Any = None) -> Any:
         epoch = tier.epoch
         plan = await source.plan(request)
         rows = await source.rows(request)
@@ -143,7 +143,7 @@ def test_with_stamps_read_after_the_rows(stale, monkeypatch):
             seen = await reading.seen(plan.scopes)
         finally:
             await source.end(reading)
-        lookup._keep(request, plan, seen, rows, tier, epoch, tell)
+        lookup._keep(request, plan, seen, rows, 0.0, tier, epoch, tell)
         return rows
 
     monkeypatch.setattr("coeval.database.compute", late)

@@ -67,6 +67,9 @@ class Fake:
         self._note("begin")
         return self
 
+    def time(self):
+        return 0.0
+
     async def end(self, reading):
         assert reading is self
         self._note("end")

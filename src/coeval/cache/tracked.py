@@ -170,7 +170,9 @@ async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: 
         before = flight.before
         if before is not None:
             await _wait(call, before, mine)
-        call.flights.depart(flight)  # before anything is looked at: who comes from now on may know more than what is seen
+        call.flights.depart(
+            flight
+        )  # before anything is looked at: who comes from now on may know more than what is seen
         if before is not None or look:
             entry = await _valid(call, serve_stale=False)
             if entry is not None:
@@ -210,6 +212,8 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
             if seen.mark is not None:
                 entry.mark = seen.mark
         entry.passed = -1
+        if entry.account is not None:
+            entry.account.revalidated(entry)
         return entry  # type: ignore[no-any-return]
     if call.alone or seen.schema is None:
         return None
@@ -264,6 +268,15 @@ def _keep(
     expires = min(witness.expires, began + options.ttl)
     if call.alone and (proof.mark is None or proof.mark != call.now()):
         return value
+    admission, name = call.tier.admission, call.key[0]
+    cost = call.time() - began
+    account = admission.computed(name, cost)
+    asked_for = options.tags or options.ttl < inf or options.stale or isinstance(value, Raised)
+    if not asked_for and admission.passes(name, hash(call.key)):
+        call.counts.unkept += 1
+        if flight is not None:
+            call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
+        return value
     entry = KeptCall(
         call.key,
         what,
@@ -272,9 +285,12 @@ def _keep(
         stamps=proof.stamps,
         mark=proof.mark,
         size=ENTRY + size(call.key) + size(what),
+        cost=account.whole(cost),
+        account=account,
     )
     entry.expires, entry.proved = expires, began
     if not call.tier.put(entry, epoch):
+        admission.refused(account)
         call.counts.unkept += 1
     if flight is not None:  # after it was kept, so that nobody finds neither
         call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
@@ -321,4 +337,3 @@ def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float
     if proof is not None and (witness.reads or call.options.tags or expires < inf):
         outer.saw(call.engine, proof.scopes, Seen(*_seen(proof)))
         outer.expire(expires)
-
