@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from .blocking import run, seen_now
 from .cache.arguments import Arguments
+from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.key import Key
 from .cache.private import given
@@ -278,6 +279,10 @@ class Face:
     def time(self) -> float:
         """time.monotonic()."""
         return time.monotonic()
+
+    def lost(self, entry: Entry, seen: Seen) -> None:
+        """Count the work that it took."""
+        self.engine.losses.lost(entry, seen)
 
 
 class _Call(Face):

@@ -162,8 +162,7 @@ class Database(Reads, DirectWrites, Upkeep):
         if revalidate(entry, seen):
             engine.events.tell("revalidated")
             return True
-        if seen.schema is not None:
-            engine.tier.drop(entry)
+        engine.lose(entry, seen)
         return False
 
     def _read_from(self, store: Store, wanted: Request, watch: Watch | None) -> tuple[Row, ...]:

@@ -14,6 +14,7 @@ import apsw
 
 from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, SQLError
 from .events import Statistics
+from .lost_work import Loss, losses
 from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
 from .tracked_columns import track, untrack
@@ -69,6 +70,15 @@ class Upkeep:
     def stats(self) -> Statistics:
         """Counts since the file was opened in this process, and its sizes now. Cheap: nothing is scanned and nobody waited for."""
         return self._engine.statistics()
+
+    def losses(self, limit: int = 20) -> tuple[Loss, ...]:
+        """The statements that lost most work to writes, by table, and the columns that would have saved it; dearest first.
+
+        Work is lost where a kept result is asked for and found invalid because the table was written since. Counted since the file
+        was opened in this process, or since the table was tracked unasked, for some hundred statements. With ``auto_track=True`` columns
+        that would have saved much are tracked by themselves. Raises ClosedError, PoolTimeoutError, StoreError.
+        """
+        return losses(self._using(), limit)
 
     def check(self, *, quick: bool = False) -> Check:
         """Look whether the file is sound and every foreign key leads to a row, as of one moment; what is wrong.

@@ -195,8 +195,7 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
                     if watch is not None:
                         watch.saw(entry.scopes, seen)
                     return entry.rows
-                if seen.schema is not None:
-                    engine.tier.drop(entry)
+                engine.lose(entry, seen)
         if wanted.sql not in pace.brief:
             return None
         rows = run(compute(wanted, _Source(store, brief), engine.tier, engine.events.tell, watch))

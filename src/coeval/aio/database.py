@@ -371,6 +371,7 @@ def _read_from(engine: Engine, store: Store, wanted: Request, job: Job) -> tuple
                 if watch is not None:
                     watch.saw(entry.scopes, seen)
                 return entry.rows
+            engine.lose(entry, seen)
         job.seconds = 0.0
         rows = run(compute(wanted, BlockingSource(store, readers), engine.tier, tell, watch))
     store.statements.pace.ran(wanted.sql, job.seconds)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..events import Statistics
     from ..explanation import Explanation
+    from ..lost_work import Loss
     from ..upkeep import Check, Checkpoint
 
 T = TypeVar("T")
@@ -43,6 +44,10 @@ class AsyncUpkeep:
     async def stats(self) -> Statistics:
         """Counts since the file was opened in this process, and its sizes now, as `Database.stats`."""
         return await self._chore(lambda db: db.stats())
+
+    async def losses(self, limit: int = 20) -> tuple[Loss, ...]:
+        """The statements that lost most work to writes, and the columns that would have saved it, as `Database.losses`."""
+        return await self._chore(lambda db: db.losses(limit))
 
     async def check(self, *, quick: bool = False) -> Check:
         """Look whether the file is sound and every foreign key leads to a row, as `Database.check`."""

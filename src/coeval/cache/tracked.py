@@ -116,6 +116,9 @@ class Shell(Protocol):
     def time(self) -> float:
         """time.monotonic()."""
 
+    def lost(self, entry: Entry, seen: Seen) -> None:
+        """``entry`` is not valid by ``seen``, and will be computed again."""
+
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
 
@@ -221,6 +224,7 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
         call.counts.stale += 1
         call.later()
         return entry  # type: ignore[no-any-return]
+    call.lost(entry, seen)
     if call.options.stale == 0:
         call.tier.drop(entry)
     return None
