@@ -96,6 +96,7 @@ def test_a_cached_function_is_listed_by_its_name(db):
     loss = next(loss for loss in db.losses() if loss.statement != BY_CUSTOMER)
     assert loss.statement.endswith("report")
     assert (loss.times, loss.table, loss.by) == (1, "orders", ())
+    assert loss.why == "it is a function: look at the statements that it makes"
 
 
 def test_a_hit_and_a_change_elsewhere_lose_nothing(db):
@@ -138,7 +139,6 @@ def test_asyncio_counts_and_lists_the_same(path):
 def test_auto_track_tracks_what_lost_enough_and_says_so(path, monkeypatch, caplog):
     """By the housekeeper, some time after; and never without being allowed to."""
     monkeypatch.setattr(policy, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(policy, "LEAST_TIMES", 3)
     monkeypatch.setattr(policy.worth_tracking, "__kwdefaults__", {"seconds": 0.0, "times": 3, "columns": 3})
     caplog.set_level(logging.INFO, "coeval")
     with coeval.open(path, auto_track=True) as db:
@@ -157,6 +157,7 @@ def test_auto_track_tracks_what_lost_enough_and_says_so(path, monkeypatch, caplo
 def test_without_auto_track_nothing_is_tracked(db, monkeypatch):
     """However much was lost."""
     monkeypatch.setattr(policy, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(policy.worth_tracking, "__kwdefaults__", {"seconds": 0.0, "times": 1, "columns": 3})
     lose(db, BY_CUSTOMER, 1, times=3)
     db._engine.look()
     db._engine.workers.chores.close()

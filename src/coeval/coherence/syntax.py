@@ -47,6 +47,8 @@ def parse(sql: str) -> Parsed:
         tokens = parser.tokenize(sql)
         text, numbers = _number(sql, tokens)
         trees = parser.parse_raw(text)
+    except RecursionError:
+        raise Unclear("it is nested too deeply") from None
     except (RuntimeError, ValueError) as error:  # the parser is dropped, whatever state it is in
         raise Unclear("its text cannot be parsed") from error
     if len(_parsers) < _IDLE:
