@@ -31,8 +31,8 @@ PURE = frozenset(
 )
 # What an operation over a Protocol needs besides: the currency between threads and loops, its own context, and a lock to decide under.
 FLOWING = PURE | frozenset("concurrent.futures contextlib contextvars threading.Lock".split())
-# Pure ones among the packages: values to bytes and back.
-PURE_PACKAGES = frozenset({"msgspec"})
+# Pure ones among the packages: values to bytes and back, a text to its syntax tree.
+PURE_PACKAGES = frozenset({"msgspec", "syntaqlite"})
 CORE_PACKAGES = PURE_PACKAGES | {"apsw"}
 CLIENTS = frozenset({"redis", "hiredis", "pymemcache", "zstandard"})
 CLIENT_FOLDERS = frozenset({"tiers", "remote"})

@@ -49,10 +49,11 @@ class _Noting(BlockingReading):
 
     async def plan(self, request: Request) -> Analysis | None:
         found = await super().plan(request)
-        if found is None or found.scopes is None:
+        scopes = None if found is None else found.scopes_for(request.parameters)
+        if scopes is None:
             self.unclear = True
         else:
-            await self.seen(found.scopes)
+            await self.seen(scopes)
         return found
 
     @property

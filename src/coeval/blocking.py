@@ -6,6 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
@@ -49,10 +50,13 @@ class Lender(Protocol):
     def discard(self, connection: Connection) -> None: ...
 
 
-def read_at_once(engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None) -> tuple[Row, ...] | None:
+def read_at_once(
+    engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None, event: str = "uncached"
+) -> tuple[Row, ...] | None:
     """Rows past the cache, where nothing has to be looked up, adapted or waited for; None where something has.
 
-    The statement is known to read and has a value for each placeholder; its cursor is finished on return (law 1).
+    ``event``: what is told of it. The statement is known to read and has a value for each placeholder; its cursor is finished on
+    return (law 1).
     """
     store = engine._store
     if store is None or type(sql) is not str or store.statements.readable.get(sql) != len(params):
@@ -65,9 +69,9 @@ def read_at_once(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
     except IndexError:
         return None
     try:
-        engine.events.counts["uncached"] += 1
+        engine.events.counts[event] += 1
         if engine.events.listeners:
-            engine.events.notify("uncached", {})
+            engine.events.notify(event, {})
         rows = connection.rows(sql, params, limit)
     except BaseException as error:
         readers.give_back_doubtful(connection)
@@ -133,6 +137,8 @@ class BlockingReading:
 
     __slots__ = ("_known", "_store", "connection")
 
+    time = staticmethod(perf_counter)
+
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store = store
         self.connection = connection
@@ -167,6 +173,8 @@ class BlockingSource:
     """The store, for reads that run in the calling thread."""
 
     __slots__ = ("_readers", "_store")
+
+    time = staticmethod(perf_counter)
 
     def __init__(self, store: Store, readers: Lender | None = None) -> None:
         """``readers`` lends the connections: the store's own, where nothing else is given."""

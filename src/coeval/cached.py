@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 from .blocking import run, stamps_for
 from .cache.arguments import Arguments
 from .cache.canonical import NotCanonical, canonical
+from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
 from .cache.key import Key
@@ -338,6 +339,10 @@ class Face:
         context.run(current.set, None)
         context.run(witness.set, None)
         return context, context.run(kind, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
+
+    def lost(self, entry: Entry, seen: Seen) -> None:
+        """Count the work that it took."""
+        self.engine.losses.lost(entry, seen)
 
 
 class _Call(Face):

@@ -18,7 +18,7 @@ import apsw
 
 from .coherence.names import fold
 from .coherence.read_set import OWN_TABLES
-from .coherence.scopes import table_scope
+from .coherence.scopes import block
 from .errors import ClosedError, ConstraintError, ParameterError
 from .sqlite.failures import translate
 
@@ -146,4 +146,4 @@ def _restamp(raw: apsw.Connection, tables: tuple[str, ...]) -> None:
     numbers: list[Any] = raw.execute("SELECT id, name FROM main._coeval_tables").fetchall()
     for number, name in numbers:
         if fold(name) in names:
-            raw.execute("UPDATE main._coeval_stamps SET stamp = random() WHERE id = ?", (table_scope(number),))
+            raw.execute("UPDATE main._coeval_stamps SET stamp = random() WHERE id BETWEEN ? AND ?", block(number))

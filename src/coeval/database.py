@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
@@ -71,6 +72,7 @@ class Database(Reads, DirectWrites, Upkeep):
         self._engine = engine
         self._aio: AsyncDatabase | None = None
         self._find = engine.find
+        self._passing = engine.passing
         self._direct = engine.settings.cache is None  # no entry is looked for
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -98,6 +100,12 @@ class Database(Reads, DirectWrites, Upkeep):
                             return entry.rows
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                     pass
+                else:
+                    if sql in self._passing and self._engine.passes(sql, asked := hash((sql, params))):
+                        rows = read_at_once(self._engine, sql, params, None, "passed")
+                        if rows is not None:
+                            return rows
+                        self._engine.tier.admission.ask_again(sql, asked)
             return Reads.query(self, sql, *params, into=into)
 
         query.__doc__ = Reads.query.__doc__
@@ -126,6 +134,11 @@ class Database(Reads, DirectWrites, Upkeep):
             wanted = request(sql, params, limit)
             found = self._valid(wanted.key)
             if found is None:
+                if limit is not None and watch is None and engine.passes(sql, wanted.asked()):
+                    rows = read_at_once(engine, sql, params, limit, "passed")
+                    if rows is not None:
+                        return rows
+                    engine.tier.admission.ask_again(sql, wanted.asked())
                 return engine.using(lambda store: self._read_from(store, wanted, watch))
         if watch is not None:
             watch.saw(found.scopes, found.seen())
@@ -154,8 +167,7 @@ class Database(Reads, DirectWrites, Upkeep):
         if revalidate(entry, seen):
             engine.events.tell("revalidated")
             return True
-        if seen.schema is not None:
-            engine.tier.drop(entry)
+        engine.lose(entry, seen)
         return False
 
     def _read_from(self, store: Store, wanted: Request, watch: Watch | None) -> tuple[Row, ...]:
@@ -289,10 +301,12 @@ class Database(Reads, DirectWrites, Upkeep):
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def explain(self, sql: str, *params: Any) -> Explanation:
-        """What ``sql`` reads, whether its results can be cached and why not, and SQLite's plan for it. It is not run."""
+        """What ``sql`` reads, whether its results can be cached and are kept, why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
         refuse_proof("the plan of a statement (explain)")
-        return self._using().using(lambda store: explain(store, sql, parameters))
+        engine = self._using()
+        found = engine.using(lambda store: explain(store, sql, parameters))
+        return replace(found, unkept=engine.tier.admission.why(sql) if found.cacheable else None)
 
     def create_function(
         self, name: str, call: Callable[..., Any], nargs: int = -1, *, deterministic: bool = False
@@ -335,7 +349,7 @@ class Database(Reads, DirectWrites, Upkeep):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if isinstance(joined(self._engine), Transaction):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
-        self._find, self._direct = _nothing, False
+        self._find, self._direct, self._passing = _nothing, False, {}
         self._engine.release(self)
 
     def __enter__(self) -> Self:

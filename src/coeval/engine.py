@@ -19,8 +19,9 @@ import apsw
 from .auditor import Auditor
 from .cache.entry import Entry
 from .cache.flights import Flights
+from .cache.losses import Losses
 from .cache.tracked import Counts
-from .coherence.stamps import Mark
+from .coherence.stamps import Mark, Seen
 from .config import Settings, conflicts
 from .errors import ClosedError, ConfigError, OpenError
 from .events import Events, Statistics
@@ -119,10 +120,13 @@ class Engine:
         self.auditor = Auditor(self, settings.audit) if settings.audit and settings.cache else None
         #: the entry for a key, for the hit paths; each of the others tells the auditor
         self.find: Callable[[Any], Entry | None] = self.tier.find if self.auditor is None else self.auditor.find
+        admission = self.tier.admission
+        self.passing, self.passes = admission.passing, admission.passes  #: which statements to ask about, and how
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
         self.sets = Sets()
         self.values = Counts()  #: what became of the calls for plain values
+        self.losses = Losses()
         self._tagged: Store | None = None  # the store that is known to have stamps for tags
         self._private = private
         self._users = 0
@@ -195,6 +199,12 @@ class Engine:
         self.using(lambda store: store.statements.forget())
         self.tier.clear()
 
+    def lose(self, entry: Entry, seen: Seen) -> None:
+        """``entry`` is not what the snapshot of ``seen`` would give: it goes, and the work that it took is counted."""
+        if seen.schema is not None:
+            self.tier.drop(entry)
+            self.losses.lost(entry, seen)
+
     def forget(self) -> None:
         """Forget every result and analysis: what is in the file is another's by now."""
         self.using(lambda store: store.statements.forget())
@@ -208,6 +218,7 @@ class Engine:
             misses=counts["miss"],
             uncached=counts["uncached"],
             refused=counts["refused"],
+            passed=counts["passed"],
             writes=counts["write"],
             entries=len(tier),
             bytes=tier.bytes,
@@ -240,6 +251,10 @@ class Engine:
         try:
             if not store.moved():
                 store.checkpoints.look()
+                if self.settings.auto_track and self.settings.coherence == "stamps" and self.losses.enough():
+                    from .lost_work import track_by_losses
+
+                    self.workers.chores.run(lambda: track_by_losses(self))
                 return
         except apsw.ConnectionClosedError:  # closed just now
             return

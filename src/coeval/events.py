@@ -1,8 +1,8 @@
 """What happened, for whoever listens: statistics, logs and metrics stand on this.
 
 Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``miss`` (computed and offered to the cache), ``uncached``
-(read past the cache), ``refused`` (a result that could not be kept), ``write`` (a write transaction committed), ``verified`` (triggers
-looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
+(read past the cache), ``passed`` (likewise, because keeping such results was not worth it), ``refused`` (a result that could not be
+kept), ``write`` (a write transaction committed), ``verified`` (triggers looked at; ``repaired`` says how many), ``reopened`` (the file was replaced, or the process forked), ``checkpoint`` (all of the
 write-ahead log is in the file), ``pinned`` (a reader keeps the log from shrinking past its limit: ``pid``, ``age`` in seconds,
 ``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew),
 ``audit_difference`` (a kept result is wrong, which the setting `audit` has found: ``statement``, or the function's name, its
@@ -81,6 +81,7 @@ class Statistics:
     misses: int  #: computed, and offered to the cache
     uncached: int  #: read past the cache: not cacheable, in a transaction, or no cache
     refused: int  #: results that the cache did not keep
+    passed: int  #: read past the cache because keeping such results has not been worth it; `explain` says of which
     writes: int  #: write transactions committed
     entries: int
     bytes: int  #: estimated
@@ -117,10 +118,10 @@ class Statistics:
     def hit_rate(self) -> float:
         """Hits of both kinds among all cacheable reads; 0.0 where there were none."""
         answered = self.hits + self.revalidated
-        reads = answered + self.misses
+        reads = answered + self.misses + self.passed
         return answered / reads if reads else 0.0
 
     @property
     def statements(self) -> int:
-        """User statements that SQLite ran: misses, uncached reads, and write transactions, each counted once."""
-        return self.misses + self.uncached + self.writes
+        """User statements that SQLite ran: misses, reads past the cache, and write transactions, each counted once."""
+        return self.misses + self.uncached + self.passed + self.writes

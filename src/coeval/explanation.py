@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .coherence.narrowed import buckets
 from .sqlite.routing import check_parameters
 from .sqlite.statement import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .sqlite.statements import Analysis
     from .sqlite.store import Store
 
 
@@ -28,10 +30,14 @@ class Explanation:
     reasons: tuple[str, ...]  #: why it is not cacheable, or why the clock alone is trusted
     validity: str | None  #: "stamps", "clock", or None where it is not cacheable
     plan: tuple[str, ...]  #: SQLite's EXPLAIN QUERY PLAN, indented by depth
+    #: what of its tables a result depends on, where columns are tracked, such as "orders by customer_id = ?1"; else the tables
+    scopes: tuple[str, ...] = ()
+    coarse: tuple[str, ...] = ()  #: tables that are tracked and count as a whole, each with the reason
+    unkept: str | None = None  #: why its results are not kept at the first asking at the moment, though they could be
 
     def __str__(self) -> str:
         how = {
-            "stamps": "yes; a result is valid until one of these tables changes",
+            "stamps": f"yes; a result is valid until one of these {'tables' if self.scopes == self.reads else 'scopes'} changes",
             "clock": "yes; a result is valid until anything in the file changes",
             None: "no",
         }[self.validity]
@@ -39,6 +45,11 @@ class Explanation:
         lines += [
             f"             {'because' if i == 0 else '    and'} {reason}" for i, reason in enumerate(self.reasons)
         ]
+        if self.scopes != self.reads or self.coarse:
+            lines += [f"  {'scopes' if i == 0 else '':9}  {scope}" for i, scope in enumerate(self.scopes)]
+            lines += [f"  {'coarse' if i == 0 else '':9}  {reason}" for i, reason in enumerate(self.coarse)]
+        if self.unkept:
+            lines.append(f"  kept       only what is asked for again soon: {self.unkept}")
         lines += [f"  {'plan' if i == 0 else '':9}  {step}" for i, step in enumerate(self.plan)]
         return "\n".join(lines)
 
@@ -69,7 +80,25 @@ def explain(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, A
         reasons if not cacheable else found.clock,
         None if not cacheable else "clock" if by_clock else "stamps",
         plan,
+        *_fineness(analysis, parameters),
     )
+
+
+def _fineness(
+    analysis: Analysis, parameters: tuple[Any, ...] | Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`Explanation.scopes` and `Explanation.coarse`."""
+    found, fine = analysis.read_set, analysis.fineness
+    if found.scopes is None or found.reasons:
+        return (), ()
+    coarse = [f"{table}: {reason}" for table, reason in fine.coarse]
+    narrowed = {}
+    for one in fine.narrowed:
+        if parameters and buckets(one, parameters) is None:
+            coarse.append(f"{one.table}: a value is not of its column's type, or they are too many")
+        else:
+            narrowed[one.table] = str(one)
+    return tuple(narrowed.get(table, table) for table in found.tables), tuple(coarse)
 
 
 def _plan(store: Store, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any], count: int) -> tuple[str, ...]:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import apsw
 
 from .chunks import Chunk, Values, adapted, by_name, by_place, chunks
-from .coherence.names import fold
+from .coherence.names import fold, quoted
 from .errors import ConfigError, Error, ParameterError, SQLError
 from .sqlite.failures import translate
 from .sqlite.target import Target, find, restamp
-from .sqlite.triggers import quoted, schema_version
+from .sqlite.triggers import schema_version
 from .transaction import Transaction
 from .unit import joined
 

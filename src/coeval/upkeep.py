@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,9 +14,11 @@ import apsw
 
 from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, SQLError
 from .events import Statistics
+from .lost_work import Loss, losses
 from .sqlite import triggers
 from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
+from .tracked_columns import track, untrack
 from .transaction import Transaction
 from .unit import joined
 from .witnessing import refuse_proof, refuse_writes
@@ -72,6 +74,15 @@ class Upkeep:
         refuse_proof("statistics (stats)")
         return self._engine.statistics()
 
+    def losses(self, limit: int = 20) -> tuple[Loss, ...]:
+        """The statements that lost most work to writes, by table, and the columns that would have saved it; dearest first.
+
+        Work is lost where a kept result is asked for and found invalid because the table was written since. Counted since the file
+        was opened in this process, or since the table was tracked unasked, for some hundred statements. With ``auto_track=True`` columns
+        that would have saved much are tracked by themselves. Raises ClosedError, PoolTimeoutError, StoreError.
+        """
+        return losses(self._using(), limit)
+
     def check(self, *, quick: bool = False) -> Check:
         """Look whether the file is sound and every foreign key leads to a row, as of one moment; what is wrong.
 
@@ -98,6 +109,30 @@ class Upkeep:
             )
         self._refuse_in_unit("checkpoint")
         return self._using().using(lambda store: _checkpoint(store, Step.TRUNCATE if truncate else Step.PASSIVE))
+
+    def track(self, table: str, by: str | Sequence[str]) -> None:
+        """Keep stamps for the values of the columns ``by`` of ``table``, so that a write elsewhere in it leaves their results valid.
+
+        A statement every mention of which holds one of these columns to given values (``customer_id = ?``, ``IN (?, ?)``, also through
+        joins) depends on the rows with those values alone; `explain` shows it. Each column costs every write of a row some
+        microseconds, in whatever program, and 1,024 stamps. What is tracked stands in the file and holds for every process.
+
+        On return it is durable, and what was cached is computed again. Columns that are tracked already stay so. Raises SQLError for a table
+        or column that is not there, ConfigError where the column's values cannot be told apart for certain (it has neither INTEGER nor TEXT
+        affinity, or a collation; the table has a partial unique index, or a trigger with RAISE(IGNORE), …) and for ``coherence="clock"``,
+        ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
+        """
+        self._refuse_in_unit("track")
+        track(self._using(), table, by)
+
+    def untrack(self, table: str, by: str | Sequence[str] | None = None) -> None:
+        """No longer keep stamps for the columns ``by`` of ``table``, or for any: its results depend on all of it again.
+
+        Needed before such a column is dropped. Durable on return, for every process; columns that are not tracked stay so. Raises as
+        `track`.
+        """
+        self._refuse_in_unit("untrack")
+        untrack(self._using(), table, by)
 
     def vacuum(self) -> None:
         """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""

@@ -143,7 +143,7 @@ def test_with_stamps_read_after_the_rows(stale, monkeypatch):
             seen = await reading.seen(plan.scopes)
         finally:
             await source.end(reading)
-        lookup._keep(request, plan, seen, rows, tier, epoch, tell)
+        lookup._keep(request, plan, seen, rows, 0.0, tier, epoch, tell)
         return rows
 
     monkeypatch.setattr("coeval.database.compute", late)

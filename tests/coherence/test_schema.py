@@ -200,7 +200,7 @@ def test_two_copies_that_reach_one_schema_version_by_different_ddl(db, path: Pat
 def test_a_file_of_a_later_format_is_refused(db, path, foreign, open_db):
     """Hole 24: what a later version keeps in the file is neither trusted nor repaired; by the clock it can be read."""
     db.close()
-    foreign.execute("UPDATE _coeval_schema SET format = 2")
+    foreign.execute("UPDATE _coeval_schema SET format = 9")
     before = foreign.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
     with pytest.raises(coeval.errors.OpenError, match="later version"):
         coeval.open(path)
@@ -218,7 +218,7 @@ def test_a_later_format_that_comes_while_the_file_is_open_is_not_trusted(db, for
     for (name,) in foreign.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'"):
         foreign.execute(f"DROP TRIGGER {name}")
     version = foreign.execute("PRAGMA schema_version")[0][0]
-    foreign.execute("UPDATE _coeval_schema SET format = 2, version = ?, stamp = random()", version)
+    foreign.execute("UPDATE _coeval_schema SET format = 9, version = ?, stamp = random()", version)
     foreign.execute("COMMIT")
     for expected in (2, 3):
         cached(db, READ)
@@ -229,7 +229,7 @@ def test_a_later_format_that_comes_while_the_file_is_open_is_not_trusted(db, for
 def test_a_later_format_with_ddl_does_not_fail_reads(db, foreign):
     """Hole 24 and law 4: what cannot be verified is not cached, and reads go on."""
     keep(db, READ)
-    foreign.execute("UPDATE _coeval_schema SET format = 2")
+    foreign.execute("UPDATE _coeval_schema SET format = 9")
     foreign.execute("CREATE TABLE n (v)")
     for expected in (2, 3):
         fresh(db)

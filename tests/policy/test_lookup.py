@@ -24,6 +24,9 @@ class Plan:
     scopes: tuple[int, ...] | None = (1,)
     cacheable: bool = True
 
+    def scopes_for(self, parameters):
+        return self.scopes
+
 
 @dataclass
 class Fake:
@@ -63,6 +66,9 @@ class Fake:
     async def begin(self):
         self._note("begin")
         return self
+
+    def time(self):
+        return 0.0
 
     async def end(self, reading):
         assert reading is self

@@ -70,10 +70,10 @@ def test_other_programs_go_on(path, foreign, shell, before):
 
 
 def test_what_is_removed_is_named_in_a_list(path, before):
-    """Three triggers for each ordinary table, and three tables."""
+    """Three triggers for each ordinary table, and four tables."""
     with coeval.open(path):
         pass
-    assert 3 * 5 + 3 == len(coeval.uninstall(path))
+    assert 3 * 5 + 4 == len(coeval.uninstall(path))
 
 
 def test_twice(path, before):

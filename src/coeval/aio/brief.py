@@ -50,7 +50,9 @@ def relax(connection: Connection, patience: int) -> None:
         connection.raw.set_busy_timeout(patience)
 
 
-def read_briefly(engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None) -> tuple[Row, ...] | None:
+def read_briefly(
+    engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None, event: str = "uncached"
+) -> tuple[Row, ...] | None:
     """Rows past the cache, on the loop's thread; None where that is not for it. As `blocking.read_at_once`, but within a budget."""
     store = engine._store
     if store is None or type(sql) is not str:
@@ -92,9 +94,20 @@ def read_briefly(engine: Engine, sql: str, params: tuple[Any, ...], limit: int |
     if spent > BUDGET:
         pace.slow(sql, stopped=False)
     engine.workers.spent += spent
-    engine.events.counts["uncached"] += 1
+    engine.events.counts[event] += 1
     if engine.events.listeners:
-        engine.events.notify("uncached", {})
+        engine.events.notify(event, {})
+    return rows
+
+
+def read_passing(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Row, ...] | None:
+    """`read_briefly`, where admission says that what it gives is not worth keeping; ``params`` are hashable."""
+    asked = hash((sql, params))
+    if not engine.passes(sql, asked):
+        return None
+    rows = read_briefly(engine, sql, params, None, "passed")
+    if rows is None:
+        engine.tier.admission.ask_again(sql, asked)
     return rows
 
 
@@ -186,8 +199,7 @@ def answer_briefly(engine: Engine, wanted: Request) -> tuple[Row, ...] | None:
                     if engine.auditor is not None:
                         engine.auditor.hit(entry)
                     return entry.rows
-                if seen.schema is not None:
-                    engine.tier.drop(entry)
+                engine.lose(entry, seen)
         if wanted.sql not in pace.brief:
             return None
         rows = run(compute(wanted, _Source(store, brief), engine.tier, engine.events.tell, watch))

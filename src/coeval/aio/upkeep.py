@@ -6,7 +6,7 @@ Ring: shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ReentryError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..events import Statistics
     from ..explanation import Explanation
+    from ..lost_work import Loss
     from ..upkeep import Check, Checkpoint
 
 T = TypeVar("T")
@@ -47,6 +48,10 @@ class AsyncUpkeep:
         refuse_proof("statistics (stats)")
         return await self._chore(lambda db: db.stats())
 
+    async def losses(self, limit: int = 20) -> tuple[Loss, ...]:
+        """The statements that lost most work to writes, and the columns that would have saved it, as `Database.losses`."""
+        return await self._chore(lambda db: db.losses(limit))
+
     async def check(self, *, quick: bool = False) -> Check:
         """Look whether the file is sound and every foreign key leads to a row, as `Database.check`."""
         refuse_proof("the state of the file (check)")
@@ -56,6 +61,16 @@ class AsyncUpkeep:
         """Move the write-ahead log into the file now, as far as readers let it, as `Database.checkpoint`."""
         self._refuse_within("checkpoint")
         return await self._chore(lambda db: db.checkpoint(truncate=truncate))
+
+    async def track(self, table: str, by: str | Sequence[str]) -> None:
+        """Keep stamps for the values of the columns ``by`` of ``table``, as `Database.track`."""
+        self._refuse_within("track")
+        await self._chore(lambda db: db.track(table, by))
+
+    async def untrack(self, table: str, by: str | Sequence[str] | None = None) -> None:
+        """No longer keep stamps for the columns ``by`` of ``table``, or for any, as `Database.untrack`."""
+        self._refuse_within("untrack")
+        await self._chore(lambda db: db.untrack(table, by))
 
     async def vacuum(self) -> None:
         """Rebuild the file without its free pages. Takes the turn; readers go on; needs as much room again."""

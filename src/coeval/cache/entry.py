@@ -5,11 +5,14 @@ Ring: policy.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Mark, Seen, Stamp
 from .key import Key
+
+if TYPE_CHECKING:
+    from .admission import Account
 
 
 class Entry:
@@ -20,7 +23,8 @@ class Entry:
     """
 
     __slots__ = (
-        "hits", "key", "mark", "newer", "older", "passed", "rows", "schema", "scopes", "size", "stamps",
+        "account", "cost", "credited", "hits", "key", "mark", "newer", "older", "passed", "rows", "schema", "scopes", "size",
+        "spared", "stamps",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +37,8 @@ class Entry:
         stamps: tuple[Stamp, ...],
         mark: Mark,
         size: int,
+        cost: float = 0.0,
+        account: Account | None = None,
     ) -> None:
         self.key = key
         self.rows = rows
@@ -41,11 +47,15 @@ class Entry:
         self.stamps = stamps
         self.mark = mark
         self.size = size  #: bytes, estimated
+        self.cost = cost  #: seconds that it takes to make
         self.hits = 0  #: by the clock
-        # the tier's order of arrival, and the hits when its hand last passed
+        self.account = account  #: what its hits are credited to while it is kept, and how many were
+        self.credited = 0
+        # the tier's order of arrival, the hits when its hand last passed, and how often that spared it since
         self.older: Entry | None = None
         self.newer: Entry | None = None
         self.passed = 0
+        self.spared = 0
 
     def seen(self) -> Seen:
         """What a snapshot says in which this entry is valid; its mark is true by itself."""

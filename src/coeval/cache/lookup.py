@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Mark, Seen, Stamp
 from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
+from .admission import Admission
 from .entry import Entry
 from .key import Key
 from .size import ENTRY, key_size, result_size
@@ -32,6 +33,11 @@ class Request:
     key: Key
     limit: int | None = None
 
+    def asked(self) -> int:
+        """A hash for `Admission.passes`, which is quicker had than that of the key."""
+        values = self.parameters
+        return hash((self.sql, values)) if type(values) is tuple else hash(self.key)
+
 
 class Plan(Protocol):
     """What the analysis of a statement says of keeping its results."""
@@ -40,8 +46,8 @@ class Plan(Protocol):
     def cacheable(self) -> bool: ...
     @property
     def schema(self) -> Stamp: ...
-    @property
-    def scopes(self) -> tuple[Scope, ...] | None: ...
+    def scopes_for(self, parameters: tuple[Any, ...] | Mapping[str, Any], /) -> tuple[Scope, ...] | None:
+        """What a call with ``parameters`` depends on; None: by the clock alone."""
 
 
 class Reading(Protocol):
@@ -55,6 +61,9 @@ class Reading(Protocol):
 
     async def rows(self, request: Request) -> Rows:
         """The statement's rows in this snapshot."""
+
+    def time(self) -> float:
+        """Seconds, for what things cost."""
 
 
 class Source(Protocol):
@@ -75,12 +84,16 @@ class Source(Protocol):
     async def end(self, reading: Reading) -> None:
         """Let the snapshot go."""
 
+    def time(self) -> float:
+        """Seconds, for what things cost."""
+
 
 class Tier(Protocol):
     """A place that keeps entries."""
 
     epoch: int
     find: Callable[[Key], Entry | None]
+    admission: Admission
 
     def put(self, entry: Entry, epoch: int) -> bool: ...
 
@@ -102,29 +115,42 @@ def revalidate(entry: Entry, seen: Seen) -> bool:
     if seen.mark is not None:
         entry.mark = seen.mark
     entry.passed = -1  # it was of use: the tier's hand spares it
+    if entry.account is not None:
+        entry.account.revalidated(entry)
     return True
 
 
 async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watch: Watch | None = None) -> Rows:
     """Rows as of a moment after this call began, offered to ``tier`` with the stamps that were read before them.
 
-    ``watch``: the tracked call that this read is part of, which hears of it.
+    Where keeping them is not worth it they are read as if there were no cache. ``watch``: the tracked call that this read is part of, which
+    hears of it, and needs the stamps in any case.
     """
-    epoch = tier.epoch
+    epoch, time, admission = tier.epoch, source.time, tier.admission
+    begun = time()
     plan = await source.plan(request)
+    passes = plan.cacheable and admission.passes(request.sql, request.asked())
+    if passes and watch is None:
+        tell("passed")
+        return await source.rows(request)
     for again in (True, False):
         if not plan.cacheable and plan.schema is not None:
             break
         if plan.cacheable:
+            scopes = plan.scopes_for(request.parameters)
             reading = await source.begin()
             try:
-                seen = await reading.seen(plan.scopes)
+                seen = await reading.seen(scopes)
                 if seen.schema is not None and seen.schema == plan.schema:
+                    start = time()
                     rows = await reading.rows(request)
+                    cost = time() - start
                     tell("miss")
                     if watch is not None:
-                        watch.saw(plan.scopes, seen)
-                    _keep(request, plan, seen, rows, tier, epoch, tell)
+                        watch.saw(scopes, seen)
+                    if not passes:
+                        _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
+                        admission.spent(time() - begun - cost)
                     return rows
             finally:
                 await source.end(reading)
@@ -167,8 +193,12 @@ async def read_within(
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)
-    seen = await reading.seen(() if plan is None else plan.scopes)
+    scopes = () if plan is None else plan.scopes_for(request.parameters)
+    passes = plan is not None and plan.cacheable and tier.admission.passes(request.sql, request.asked())
+    seen = await reading.seen(scopes)
+    start = reading.time()
     rows = await reading.rows(request)
+    cost = reading.time() - start
     if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
         tell("uncached")
         if watch is not None:
@@ -176,23 +206,36 @@ async def read_within(
         return rows
     tell("miss")
     if watch is not None:
-        watch.saw(plan.scopes, seen)
-    if seen.mark is not None and seen.mark == now():
-        _keep(request, plan, seen, rows, tier, epoch, tell)
+        watch.saw(scopes, seen)
+    if not passes and seen.mark is not None and seen.mark == now():
+        _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
     return rows
 
 
-def _keep(request: Request, plan: Plan, seen: Seen, rows: Rows, tier: Tier, epoch: int, tell: Tell) -> None:
-    if worth_keeping(seen, plan.scopes):
+def _keep(
+    request: Request,
+    scopes: tuple[Scope, ...] | None,
+    seen: Seen,
+    rows: Rows,
+    cost: float,
+    tier: Tier,
+    epoch: int,
+    tell: Tell,
+) -> None:
+    account = tier.admission.computed(request.sql, cost)
+    if worth_keeping(seen, scopes):
         entry = Entry(
             request.key,
             rows,
-            scopes=plan.scopes,
+            scopes=scopes,
             schema=seen.schema,
             stamps=seen.stamps,
             mark=seen.mark,
             size=ENTRY + key_size(request.sql, request.parameters) + result_size(rows),
+            cost=account.whole(cost),
+            account=account,
         )
         if tier.put(entry, epoch):
             return
+    tier.admission.refused(account)
     tell("refused")

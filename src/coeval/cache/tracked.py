@@ -81,6 +81,7 @@ class Shell(Protocol):
     """One call, as the flow needs it."""
 
     key: Key
+    name: str
     outer: Witness | None
     options: Options
     scopes: tuple[Scope, ...]  #: of its tags, and of the function, or of itself where it is a plain value
@@ -110,6 +111,9 @@ class Shell(Protocol):
 
     def time(self) -> float:
         """time.monotonic()."""
+
+    def lost(self, entry: Entry, seen: Seen) -> None:
+        """``entry`` is not valid by ``seen``, and will be computed again."""
 
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
@@ -222,6 +226,8 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
             if seen.mark is not None:
                 entry.mark = seen.mark
         entry.passed = -1
+        if entry.account is not None:
+            entry.account.revalidated(entry)
         return entry  # type: ignore[no-any-return]
     if call.alone or seen.schema is None:
         return None
@@ -231,6 +237,7 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
         call.counts.stale += 1
         call.later()
         return entry  # type: ignore[no-any-return]
+    call.lost(entry, seen)
     if ended or time >= since + entry.stale:
         call.tier.drop(entry)
     return None
@@ -286,12 +293,27 @@ def _keep(
     expires = min(witness.expires, began + options.ttl)
     if call.alone and (proof.mark is None or proof.mark != call.now()):
         return value
+    cost = call.time() - began
+    account = None if call.firm else call.tier.admission.computed(call.name, cost)
+    if account is not None and not _asked_for(options, value) and call.tier.admission.passes(call.name, hash(call.key)):
+        call.counts.unkept += 1
+        if flight is not None:
+            call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
+        return value
     entry = kept_call(call.key, what, proof, expires, began, options.stale)
+    entry.cost, entry.account = cost if account is None else account.whole(cost), account
     if not call.tier.put(entry, epoch):
+        if account is not None:
+            call.tier.admission.refused(account)
         call.counts.unkept += 1
     if flight is not None:  # after it was kept, so that nobody finds neither
         call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     return value
+
+
+def _asked_for(options: Options, value: Any) -> bool:
+    """Whether the answer is kept whatever it is worth: the decorator says so."""
+    return bool(options.tags or options.ttl < inf or options.stale) or isinstance(value, Raised)
 
 
 def kept_call(key: Key, what: Any, proof: Proof, expires: float, began: float, stale: float = 0.0) -> KeptCall:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .buckets import Tracked
 from .names import fold
 from .scopes import Scope, table_scope
 
@@ -26,7 +27,7 @@ PURE_TABLES = frozenset({"json_each", "json_tree", "jsonb_each", "jsonb_tree"})
 #: Modules whose tables live wholly in this file.
 FILE_MODULES = frozenset({"fts3", "fts4", "fts5", "fts4aux", "fts5vocab", "rtree", "rtree_i32", "geopoly"})
 
-OWN_TABLES = frozenset({"_coeval_schema", "_coeval_tables", "_coeval_stamps"})
+OWN_TABLES = frozenset({"_coeval_schema", "_coeval_tables", "_coeval_stamps", "_coeval_columns"})
 
 
 class Read(NamedTuple):
@@ -38,12 +39,17 @@ class Read(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """What a name in the schema means. ``kind``: table, view, virtual, shadow. ``number``: of a table with triggers."""
+    """What a name in the schema means. ``kind``: table, view, virtual, shadow. ``number``: of a table with triggers.
+
+    ``tracked``: columns whose buckets can be trusted. ``distrusted``: others that are tracked, each with why not.
+    """
 
     name: str
     kind: str
     number: int | None = None
     module: str = ""
+    tracked: tuple[Tracked, ...] = ()
+    distrusted: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Tags and plain values have the first 4,096 numbers from 1: a digest of the name, so that there is no table of names to grow. Two
 may share one, and are invalidated together then. A table owns a block of ``2**20`` numbers. The first stands for the whole table; the
-others are kept for finer scopes of it (1,023 columns of 1,024 buckets), so that a finer scope never needs a second table of stamps.
+others are for finer scopes of it (1,023 columns of 1,024 buckets: `buckets`), so that those never need a second table of stamps.
 
 Ring: policy.
 """
@@ -50,3 +50,9 @@ def table_scope(number: int) -> Scope:
     if number < 1:
         raise ValueError(f"tables are numbered from 1, not {number}")
     return number * BLOCK
+
+
+def block(number: int) -> tuple[Scope, Scope]:
+    """The first and the last of all scopes of table ``number``, however fine."""
+    first = table_scope(number)
+    return first, first + BLOCK - 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..coherence.names import fold
+from ..coherence.names import fold, quoted
 from ..coherence.read_set import OWN_TABLES
-from ..sqlite.triggers import _TRIGGER_NAME, quoted
+from ..sqlite.tracking import TRIGGER_NAME
 from .errors import OperationalError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def lines(connection: Connection, filter: str | None) -> Iterator[str]:
     sequence: list[str] = []
     virtual = False
     for name, kind, sql in found:
-        if fold(name) in OWN_TABLES or _TRIGGER_NAME.fullmatch(name):
+        if fold(name) in OWN_TABLES or TRIGGER_NAME.fullmatch(name):
             continue
         if kind != "table":
             continue
@@ -58,7 +58,7 @@ def lines(connection: Connection, filter: str | None) -> Iterator[str]:
             yield f"{sql};"
         yield from _rows(connection, name)
     for name, kind, sql in found:
-        if kind != "table" and not _TRIGGER_NAME.fullmatch(name):
+        if kind != "table" and not TRIGGER_NAME.fullmatch(name):
             yield f"{sql};"
     if virtual:
         yield "PRAGMA writable_schema=OFF;"

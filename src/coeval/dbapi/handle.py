@@ -21,12 +21,12 @@ from typing import Any, Protocol
 import apsw
 
 from .. import errors as ours
-from ..coherence.scopes import table_scope
+from ..coherence.names import quoted
+from ..coherence.scopes import block
 from ..engine import Engine
 from ..sqlite import guard, pragmas
 from ..sqlite.readers import Retired
 from ..sqlite.store import Store
-from ..sqlite.triggers import quoted
 from ..witnessing import refuse_writes
 from .errors import NotSupportedError, ProgrammingError, locked, not_opened
 from .judge import Authorizer, Judge
@@ -111,8 +111,8 @@ class Handle:
             sql = f"SELECT id FROM {place}._coeval_tables WHERE name = ? COLLATE NOCASE"
             number = raw.execute(sql, (table,), can_cache=False).get
             if number is not None:
-                sql = f"UPDATE {place}._coeval_stamps SET stamp = random() WHERE id = ?"
-                raw.execute(sql, (table_scope(number),), can_cache=False)
+                sql = f"UPDATE {place}._coeval_stamps SET stamp = random() WHERE id BETWEEN ? AND ?"
+                raw.execute(sql, block(number), can_cache=False)
         finally:
             self.judge.stamping = False
 

@@ -16,7 +16,7 @@ import apsw
 
 from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES
-from ..sqlite.triggers import _TRIGGER_NAME
+from ..sqlite.tracking import TRIGGER_NAME
 
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], Any]
 
@@ -51,7 +51,7 @@ class Judge:
     def __call__(self, code: int, a: str | None, b: str | None, c: str | None, source: str | None) -> int:
         if self.stamping:
             return apsw.SQLITE_OK
-        if source is not None and (self._own or self._attached) and _TRIGGER_NAME.fullmatch(source):
+        if source is not None and (self._own or self._attached) and TRIGGER_NAME.fullmatch(source):
             return apsw.SQLITE_OK
         self.temporary = self.temporary or code in _TEMPORARY
         refusal = self._refusal(code, a, b, c)
@@ -68,7 +68,7 @@ class Judge:
             touched = OWN_TABLES & {fold(a or ""), fold(b or "")}
             if touched and (self._own or fold(schema or "") != "main"):
                 return f"{min(touched)} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
-        if code == apsw.SQLITE_CREATE_TEMP_TRIGGER and _TRIGGER_NAME.fullmatch(fold(a or "")):
+        if code == apsw.SQLITE_CREATE_TEMP_TRIGGER and TRIGGER_NAME.fullmatch(fold(a or "")):
             return f"{a} is a name of Coeval's triggers"
         if code == apsw.SQLITE_ATTACH and a not in _NO_FILE:
             if not self.triggers:

@@ -10,6 +10,10 @@ import apsw
 from .. import errors
 
 _CURES = (
+    (
+        " after drop column",
+        "A column that is tracked is dropped after `db.untrack(table, by=[column])`; look for triggers that use it.",
+    ),
     ("no such table", "Create it first, or correct the name."),
     ("no such column", "Correct the name; a text constant stands in single quotes."),
     ("no such function", "Correct the name, or give it by `db.create_function`."),

@@ -16,13 +16,15 @@ from typing import Any
 import apsw
 
 from ..coherence.names import fold
+from ..coherence.narrowed import scopes_for
 from ..coherence.read_set import OWN_TABLES, PURE_TABLES, Catalogue, Read, ReadSet, read_set
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Stamp
 from ..pace import Pace, Stretch, stretch
 from .commit_clock import CommitClock
-from .connection import Connection, Hooked
+from .connection import Connection, Hooked, Parameters
 from .functions import Functions, Repertoire
+from .narrowing import WHOLE, Fineness, fineness
 from .readers import Retired
 from .routing import may_read
 from .statement import Kind, Statement, check_text
@@ -40,7 +42,14 @@ class Analysis:
     read_set: ReadSet
     schema: Stamp
     cacheable: bool
-    scopes: tuple[Scope, ...] | None
+    fineness: Fineness = WHOLE  #: finer than the read set, where columns are tracked
+
+    def scopes_for(self, parameters: Parameters) -> tuple[Scope, ...] | None:
+        """What a call with ``parameters`` depends on, sorted; None: by the clock alone."""
+        whole = self.read_set.scopes
+        if whole is None or not self.fineness.narrowed:
+            return whole
+        return scopes_for(whole, self.fineness.narrowed, parameters)
 
 
 class Statements:
@@ -123,11 +132,14 @@ class Statements:
                 schema = self._connection.seen((), self._clock).schema
                 statement = self._connection.compile(sql)
                 found = self._judge(statement, schema)
+                fine = WHOLE
+                if found.scopes is not None and not found.reasons:
+                    fine = fineness(self._connection.raw, sql, found, self._names(schema))
                 shared = (
                     replace(statement, complete=self._complete(statement)) if self._may_be_shared(statement) else None
                 )
                 self._version = schema_version(self._connection.raw)
-                analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, found.scopes)
+                analysis = Analysis(statement, found, schema, schema is not None and not found.reasons, fine)
             except apsw.Error as error:
                 raise self._connection.failure(error, sql) from error
             finally:

@@ -15,15 +15,16 @@ import apsw
 
 from ..coherence.names import fold
 from ..coherence.read_set import OWN_TABLES
-from ..coherence.scopes import table_scope
+from ..coherence.scopes import block
 from ..errors import OpenError, SQLError
+from .layout import EVENTS
 from .triggers import FORMAT, catalogue, schema_version
 
 _ON_CONFLICT = re.compile(r"\bON\s+CONFLICT\b", re.IGNORECASE)
 
-_USER_TRIGGERS = """
+_USER_TRIGGERS = f"""
 SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?1)
-                 AND NOT (name GLOB '_coeval_insert_[0-9]*' OR name GLOB '_coeval_update_[0-9]*' OR name GLOB '_coeval_delete_[0-9]*'))
+                 AND NOT ({" OR ".join(f"name GLOB '_coeval_{event}_[0-9]*'" for event in EVENTS)}))
     OR EXISTS (SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger')"""
 
 #: Tables that refer to ?1: is it itself one of them, does any of them act when a row of ?1 changes or goes?
@@ -93,9 +94,9 @@ def find(connection: apsw.Connection, name: str) -> Target:
 
 
 def restamp(connection: apsw.Connection, number: int) -> bool:
-    """Replace the stamp of table ``number``, inside a write transaction; False where it has none."""
-    connection.execute("UPDATE main._coeval_stamps SET stamp = random() WHERE id = ?", (table_scope(number),))
-    return connection.changes() == 1
+    """Replace every stamp of table ``number``, inside a write transaction; False where it has none."""
+    connection.execute("UPDATE main._coeval_stamps SET stamp = random() WHERE id BETWEEN ? AND ?", block(number))
+    return connection.changes() > 0
 
 
 def _verified(connection: apsw.Connection) -> bool:

@@ -2,15 +2,18 @@
 
 What must hold here:
 
-* Each ordinary table has three triggers, BEFORE INSERT, UPDATE and DELETE, of exactly the text below. BEFORE, because a user's
-  AFTER trigger with RAISE(IGNORE) would skip ours. The body is one plain UPDATE of a row that exists, because the conflict clause of
-  the outer statement would override one in the body.
+* Each ordinary table has three triggers, BEFORE INSERT, UPDATE and DELETE, and more where columns of it are tracked, of exactly the
+  text that `layout` gives. BEFORE, because a user's AFTER trigger with RAISE(IGNORE) would skip ours. The bodies are plain UPDATEs of
+  rows that exist, because the conflict clause of the outer statement would override one in the body.
 * Never a trigger on a shadow table: FTS5's crash the process.
 * ``_coeval_schema`` holds the schema_version at which all of this was last verified, and the schema stamp. They change together, in the
   transaction that verified. Where the file's schema_version is another, nothing about stamps is proved.
 * Our tables are found by their exact names, our triggers by exact name, table and text.
 
-Three tables stand in the user's file, none STRICT, so that programs with SQLite older than 3.37 can still read its schema.
+* What is tracked is read from the file, so that all processes make the same triggers of the same schema (hole 24). Whoever changes what
+  follows from a schema, in `layout` or `tracking`, raises FORMAT.
+
+Four tables stand in the user's file, none STRICT, so that programs with SQLite older than 3.37 can still read its schema.
 
 Ring: shell.
 """
@@ -23,15 +26,16 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from ..coherence.names import fold
+from ..coherence.buckets import BUCKETS, column_scope
+from ..coherence.names import fold, quoted
 from ..coherence.read_set import OWN_TABLES, Catalogue, Relation
 from ..coherence.scopes import BLOCK, table_scope
 from ..errors import OpenError
+from . import tracking
+from .layout import Layout
 
-#: The format of everything below. A file with a higher one was written by a later version of Coeval.
-FORMAT = 1
-
-EVENTS = ("insert", "update", "delete")
+#: The format of everything below. A file with a higher one was written by a later version of Coeval. 1 had no `_coeval_columns`.
+FORMAT = 2
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS main._coeval_schema(
@@ -39,16 +43,16 @@ _TABLES = (
   opened INTEGER NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS main._coeval_tables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS main._coeval_stamps(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL)",
+    tracking.TABLE,
 )
 
 _COLUMNS = {
     "_coeval_schema": {"id", "format", "version", "stamp"},
     "_coeval_tables": {"id", "name"},
     "_coeval_stamps": {"id", "stamp"},
+    "_coeval_columns": {"number", "slot", "name"},
 }
 
-#: Exactly the names that we give, and no user's table that happens to begin alike (hole 28).
-_TRIGGER_NAME = re.compile(r"_coeval_(?:insert|update|delete)_[0-9]+")
 _MODULE = re.compile(r"USING\s+[\"'`\[]?(\w+)", re.IGNORECASE)
 
 
@@ -60,24 +64,6 @@ class Verified(NamedTuple):
     repaired: int  #: triggers and stamps that were missing, wrong or left over; 0 also when nothing had to be done
 
 
-def trigger_name(event: str, number: int) -> str:
-    """The name of a table's trigger; by number, because a renamed table keeps its triggers' names."""
-    return f"_coeval_{event}_{number}"
-
-
-def trigger_text(event: str, number: int, table: str) -> str:
-    """The exact text of a table's trigger, as sqlite_schema holds it."""
-    return (
-        f"CREATE TRIGGER {trigger_name(event, number)} BEFORE {event.upper()} ON {quoted(table)} BEGIN "
-        f"UPDATE _coeval_stamps SET stamp = random() WHERE id = {table_scope(number)}; END"
-    )
-
-
-def quoted(name: str) -> str:
-    """``name`` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def verify(connection: apsw.Connection) -> Verified:
     """Make every trigger and stamp what it must be. Call it inside a write transaction; it is true once that commits.
 
@@ -85,7 +71,8 @@ def verify(connection: apsw.Connection) -> Verified:
     made before is worth nothing.
     """
     _refuse_strangers(connection)
-    if _format(connection) > FORMAT:
+    found = _format(connection)
+    if found > FORMAT:
         raise OpenError(
             f"The stamps in {connection.filename} are of a later version of Coeval",
             hint='Upgrade Coeval, or open the file with coherence="clock".',
@@ -95,10 +82,11 @@ def verify(connection: apsw.Connection) -> Verified:
         connection.execute(statement)
     tables = [r for r in _relations(connection) if r.kind == "table"]
     numbers, repaired = _number(connection, [r.name for r in tables])
-    repaired += _triggers(connection, numbers)
+    repaired += tracking.prune(connection, numbers)
+    repaired += _triggers(connection, _layouts(connection, numbers))
     repaired += _stamps(connection, numbers)
     row = connection.execute("SELECT version, stamp FROM main._coeval_schema WHERE id = 1").get
-    if row is None or repaired or row[0] != version or schema_version(connection) != version:
+    if row is None or repaired or found != FORMAT or row[0] != version or schema_version(connection) != version:
         version = schema_version(connection)
         connection.execute(
             "INSERT OR REPLACE INTO main._coeval_schema VALUES (1, ?, ?, random(), random())", (FORMAT, version)
@@ -116,7 +104,9 @@ def sound(connection: apsw.Connection) -> bool:
     return (
         connection.execute("SELECT version FROM main._coeval_schema WHERE id = 1").get == schema_version(connection)
         and numbers.keys() == {r.name for r in _relations(connection) if r.kind == "table"}
-        and {name: (table, sql) for name, table, sql in _our_triggers(connection)} == _expected(numbers)
+        and not tracking.gone(connection, numbers)
+        and {name: (table, sql) for name, table, sql in _our_triggers(connection)}
+        == _expected(_layouts(connection, numbers))
         and not _unstamped(connection, numbers)
     )
 
@@ -165,10 +155,14 @@ def catalogue(connection: apsw.Connection) -> Catalogue:
     """What every name of the main schema means, in the present snapshot. Tables have numbers where they have stamps."""
     relations = {fold(r.name): r for r in _relations(connection, ours=True)}
     if "_coeval_tables" in relations:
+        slots = tracking.columns(connection)
         for number, name in _all(connection, "SELECT id, name FROM main._coeval_tables"):
             known = relations.get(fold(name))
             if known is not None and known.kind == "table":
-                relations[fold(name)] = known._replace(number=number)
+                layout, distrusted = tracking.layout(connection, number, known.name, slots.get(number, {}))
+                relations[fold(name)] = known._replace(
+                    number=number, tracked=tracking.trusted(layout), distrusted=tuple(distrusted.items())
+                )
     return Catalogue(relations, _modules(connection))
 
 
@@ -207,7 +201,7 @@ def _strangers(connection: apsw.Connection) -> set[str]:
     columns = _all(
         connection,
         "SELECT lower(t.name), t.type, c.name FROM pragma_table_list AS t JOIN pragma_table_info(t.name, 'main') AS c "
-        "WHERE t.schema = 'main' AND lower(t.name) IN ('_coeval_schema', '_coeval_tables', '_coeval_stamps')",
+        "WHERE t.schema = 'main' AND lower(t.name) IN ('_coeval_schema', '_coeval_tables', '_coeval_stamps', '_coeval_columns')",
     )
     found: dict[str, set[str]] = {}
     for name, kind, column in columns:
@@ -236,7 +230,8 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
     known = {name: number for number, name in _all(connection, "SELECT id, name FROM main._coeval_tables")}
     changed = 0
     for name in known.keys() - set(names):
-        connection.execute("DELETE FROM main._coeval_stamps WHERE id = ?", (table_scope(known[name]),))
+        first = table_scope(known[name])
+        connection.execute("DELETE FROM main._coeval_stamps WHERE id BETWEEN ? AND ?", (first, first + BLOCK - 1))
         connection.execute("DELETE FROM main._coeval_tables WHERE id = ?", (known.pop(name),))
         changed += 1
     for name in names:
@@ -250,15 +245,15 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
 def _our_triggers(connection: apsw.Connection) -> list[tuple[str, str, str]]:
     """Triggers that are ours by name, and whatever stands on our tables, where it could keep a stamp from changing."""
     rows = _all(connection, "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger'")
-    return [row for row in rows if _TRIGGER_NAME.fullmatch(row[0]) or fold(row[1]) in OWN_TABLES]
+    return [row for row in rows if tracking.TRIGGER_NAME.fullmatch(row[0]) or fold(row[1]) in OWN_TABLES]
 
 
 def _all(connection: apsw.Connection, sql: str) -> list[Any]:
     return connection.execute(sql).fetchall()
 
 
-def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
-    expected = _expected(numbers)
+def _triggers(connection: apsw.Connection, layouts: list[Layout]) -> int:
+    expected = _expected(layouts)
     changed = 0
     for name, table, sql in _our_triggers(connection):
         if expected.get(name) == (table, sql):
@@ -271,22 +266,35 @@ def _triggers(connection: apsw.Connection, numbers: dict[str, int]) -> int:
     return changed + len(expected)
 
 
-def _expected(numbers: dict[str, int]) -> dict[str, tuple[str, str]]:
+def _layouts(connection: apsw.Connection, numbers: dict[str, int]) -> list[Layout]:
+    """Every table as the present schema makes it."""
+    slots = tracking.columns(connection)
+    return [tracking.layout(connection, number, table, slots.get(number, {}))[0] for table, number in numbers.items()]
+
+
+def _expected(layouts: list[Layout]) -> dict[str, tuple[str, str]]:
     """Table and text of every trigger that has to be there, by its name."""
-    return {
-        trigger_name(event, number): (table, trigger_text(event, number, table))
-        for table, number in numbers.items()
-        for event in EVENTS
-    }
+    return {name: (layout.table, sql) for layout in layouts for name, sql in layout.triggers().items()}
 
 
 def _stamps(connection: apsw.Connection, numbers: dict[str, int]) -> int:
     missing = _unstamped(connection, numbers)
     for scope in missing:
-        connection.execute("INSERT INTO main._coeval_stamps VALUES (?, random())", (scope,))
+        if scope % BLOCK:
+            tracking.make_stamps(connection, scope)
+        else:
+            connection.execute("INSERT INTO main._coeval_stamps VALUES (?, random())", (scope,))
     return len(missing)
 
 
 def _unstamped(connection: apsw.Connection, numbers: dict[str, int]) -> set[int]:
-    present = {scope for (scope,) in _all(connection, f"SELECT id FROM main._coeval_stamps WHERE id >= {BLOCK}")}
-    return {table_scope(number) for number in numbers.values()} - present
+    """Scopes of tables without a stamp, and the first scope of each column that lacks one."""
+    scopes = f"FROM main._coeval_stamps WHERE id >= {BLOCK}"
+    present = {scope for (scope,) in _all(connection, f"SELECT id {scopes} AND id % {BLOCK} = 0")}
+    missing = {table_scope(number) for number in numbers.values()} - present
+    slots = tracking.columns(connection)
+    if slots:
+        found = _all(connection, f"SELECT id / {BUCKETS} {scopes} GROUP BY 1 HAVING count(*) = {BUCKETS}")
+        whole = {first * BUCKETS for (first,) in found}
+        missing |= {column_scope(number, slot) for number in slots for slot in slots[number].values()} - whole
+    return missing

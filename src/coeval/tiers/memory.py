@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ..cache.admission import MEMORY, Admission
 from ..cache.entry import Entry
 from ..cache.key import Key
 from .sieve import Sieve
@@ -24,6 +25,7 @@ class MemoryTier:
         self.limit = limit
         self._entries: dict[Key, Entry] = {}
         self._sieve = Sieve()
+        self.admission = Admission(MEMORY)
         self._lock = threading.Lock()
         #: the entry for a key, or None; a bound method of the dictionary, which is never replaced
         self.find: Callable[[Key], Entry | None] = self._entries.get
@@ -55,6 +57,7 @@ class MemoryTier:
             self._entries[entry.key] = entry
             self._sieve.add(entry)
             self.bytes += entry.size
+            self.admission.kept(entry)
             while self.bytes > self.limit and (victim := self._sieve.victim()) is not None:
                 self._forget(victim)
                 self.evictions += 1
@@ -64,6 +67,8 @@ class MemoryTier:
         """Forget ``entry``, which stamps have disproved: they never repeat, so it will not be valid again."""
         with self._lock:
             if self._entries.get(entry.key) is entry:
+                if entry.account is not None:
+                    entry.account.disproved()
                 self._forget(entry)
 
     def forget(self, key: Key) -> None:
@@ -107,5 +112,6 @@ class MemoryTier:
     def _forget(self, entry: Entry) -> None:
         del self._entries[entry.key]
         self._sieve.remove(entry)
+        self.admission.left(entry)
         self._past_hits += entry.hits
         self.bytes -= entry.size

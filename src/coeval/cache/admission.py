@@ -1,0 +1,289 @@
+"""Admission: whether what a statement gives is worth keeping (laws 9 and 10).
+
+Each statement, and each cached function, has an account in seconds. Keeping a result costs (stamps are read, an entry is made); a hit on
+it earns what computing takes longer than a hit, a revalidation likewise. A statement starts with a loan, so that what it gives is kept at
+once; then it may spend what it has earned, and a share of what its computations take: one that is dear enough keeps all that it gives.
+
+Where the account is empty, reads *pass*: memory is looked into as before, but what is not there is read as if there were no cache. A key
+that is asked for again within a window is admitted all the same, which a table of hashes notices, and now and then any read, so that it
+comes out when things change. None of this touches whether a result is true: a read that passes is of now.
+
+Each tier has an admission of its own `Costs`. Counts may lose an update to another thread, and are estimates anyway.
+
+Ring: policy. Seconds are measured by the caller.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .entry import Entry
+
+
+class Costs(NamedTuple):
+    """What a tier's work takes, in seconds."""
+
+    hit: float
+    revalidation: float  #: a hit whose stamps have to be compared
+    keeping: float  #: what a miss that is kept takes longer than a read past the cache; corrected by what is measured
+    around: float  #: what a read past the cache takes besides making its rows: a reader, a snapshot
+
+
+#: Measured by benchmarks/reads.py. ``keeping`` is where the running estimate begins, the others matter in proportion to it alone.
+MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6)
+
+#: The part of what its computations cost that a statement may spend on results that earn nothing. Law 9 allows a tenth.
+SHARE = 0.05
+
+#: Keepings that a statement starts with, and has at the most; those that it may save up without earnings.
+LOAN, SAVED = 64, 8
+
+#: Of reads that would pass one in so many goes through the cache: the least and, while that earns nothing, the most.
+OFTEN, SELDOM = 16, 256
+
+#: Kept entries whose hits are asked for while they live.
+WATCHED = 64
+
+#: Accounts kept at the most (the oldest half goes), and hashes of keys asked for lately: half a megabyte, taken when first needed.
+MOST, WINDOW = 2048, 1 << 16
+
+#: A computation counts for at most so many times the usual: the machine may have been busy.
+CLIPPED = 4.0
+
+#: The first so many computations count by the least of them: a statement is compiled, and pages are read.
+FIRST = 4
+
+
+class Account:
+    """What one statement earns and spends, in seconds."""
+
+    __slots__ = (
+        "balance", "computed", "cost", "costs", "decided", "every", "high", "kept", "left", "most", "name", "passed", "rate",
+        "recent", "span", "trials", "yields",
+    )  # fmt: skip
+
+    def __init__(self, name: Hashable, costs: Costs, loan: float) -> None:
+        self.name = name
+        self.costs = costs
+        self.most = loan
+        self.balance = loan
+        self.cost = 0.0  #: of a read past the cache
+        self.high = 0.0  #: the last one, where that took far longer
+        self.rate = 0.0  #: what each read may spend
+        self.computed = 0
+        self.kept = 0
+        self.passed = 0
+        self.every = OFTEN  #: of so many reads that would pass one goes through the cache,
+        self.left = 0  #: in so many reads; 0: the next
+        self.span = 0  #: `left` when those that have passed were last counted
+        self.recent: dict[int, Entry] = {}  #: kept because they were asked for again
+        self.trials: dict[int, Entry] = {}  #: kept at first sight: their earnings say whether that pays
+        self.decided = 0  #: trials that have ended since reads began to pass
+        self.yields = 0.0  #: what such a trial has earned
+
+    def count(self) -> None:
+        """Count the reads that have passed since the last time, and what they may spend."""
+        passed, self.span = self.span - self.left, self.left
+        self.passed += passed
+        self.balance += passed * self.rate
+
+    def whole(self, seconds: float) -> float:
+        """What a read past the cache takes, whose rows take ``seconds``."""
+        return seconds + self.costs.around
+
+    def earn(self, seconds: float) -> None:
+        """Hits have saved ``seconds``, or have cost them where that is negative."""
+        self.balance = max(0.0, min(self.balance + seconds, self.most))
+
+    def revalidated(self, entry: Entry) -> None:
+        """``entry`` was proved by its stamps."""
+        self.earn(entry.cost - self.costs.revalidation)
+
+    def disproved(self) -> None:
+        """Stamps were compared in vain."""
+        self.earn(-self.costs.revalidation)
+
+    def settle(self, entry: Entry) -> float:
+        """Credit the hits of ``entry`` since the last time; what they have earned."""
+        new = entry.hits - entry.credited
+        if new <= 0:
+            return 0.0
+        entry.credited = entry.hits
+        earned = new * max(0.0, entry.cost - self.costs.hit)
+        self.earn(earned)
+        return earned
+
+    def settle_all(self) -> float:
+        """`settle` for all that is watched."""
+        return sum(map(self.settle, list(self.trials.values()) + list(self.recent.values())))
+
+    def unwatch(self, entry: Entry) -> None:
+        """``entry`` leaves, or makes room among the watched; where it was a trial, that has ended."""
+        self.settle(entry)
+        if self.trials.pop(id(entry), None) is None:
+            self.recent.pop(id(entry), None)
+            return
+        earned = entry.hits * max(0.0, entry.cost - self.costs.hit)
+        self.decided += 1
+        self.yields += (earned - self.yields) / min(self.decided, WATCHED)
+
+
+class Admission:
+    """The accounts of one tier, which calls `kept` and `left` under its lock; the rest is safe from any thread."""
+
+    def __init__(self, costs: Costs, window: int = WINDOW) -> None:
+        """``window``: a power of two; about so many keys asked for lately are remembered."""
+        self.costs = costs
+        self.keeping = costs.keeping  #: as measured
+        #: the accounts of those whose reads pass now; never replaced
+        self.passing: dict[Hashable, Account] = {}
+        self._accounts: dict[Hashable, Account] = {}
+        self._asked = array("q", bytes(8))
+        self._mask = 0
+        self._window = window
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def passes(self, name: Hashable, asked: int) -> bool:
+        """Whether a read that finds nothing kept is to be made past the cache. ``asked``: the hash of its key.
+
+        Once False, it stays so for this key until a result was kept or refused.
+        """
+        account = self.passing.get(name)
+        if account is None:
+            return False
+        left = account.left
+        if left <= 0:
+            return False
+        slot = asked & self._mask
+        if self._asked[slot] == asked:
+            if account.balance + (account.span - left) * account.rate >= self.keeping:
+                return False
+            if account.span - left >= OFTEN:  # it may have earned more than is known
+                account.count()
+                account.settle_all()
+        else:
+            self._asked[slot] = asked
+        account.left = left - 1
+        return True
+
+    def ask_again(self, name: Hashable, asked: int) -> None:
+        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
+        self._asked[asked & self._mask] = 0
+        account = self.passing.get(name)
+        if account is not None:
+            account.left += 1
+
+    def computed(self, name: Hashable, seconds: float) -> Account:
+        """``name`` was computed in ``seconds``; its account, made if there is none."""
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._open(name)
+        seconds = account.whole(seconds)
+        cost = account.cost
+        count = account.computed = account.computed + 1
+        if count <= FIRST:
+            account.cost = seconds if count == 1 else min(cost, seconds)
+        elif seconds <= CLIPPED * cost:
+            account.cost = cost + (seconds - cost) / min(count, 16)
+            account.high = 0.0
+        elif account.high:
+            account.cost = min(seconds, account.high)
+            account.high = 0.0
+        else:
+            account.high = seconds  # the machine may have been busy
+        account.rate = SHARE * account.cost
+        account.balance = min(account.balance + account.rate, LOAN * self.keeping)
+        return account
+
+    def kept(self, entry: Entry) -> None:
+        """``entry`` is kept for its account."""
+        account = entry.account
+        if account is None:
+            return
+        account.kept += 1
+        watched = account.recent if account.left > 0 else account.trials
+        watched[id(entry)] = entry
+        if len(watched) > WATCHED:
+            account.unwatch(next(iter(watched.values())))
+        self._charge(account)
+
+    def refused(self, account: Account) -> None:
+        """What was computed last has cost what keeping costs, and could not be kept."""
+        self._charge(account)
+
+    def spent(self, seconds: float) -> None:
+        """A miss that was kept took so long besides its rows."""
+        seconds -= self.costs.around
+        least, most = self.costs.keeping / 4, self.costs.keeping * 16
+        self.keeping += (min(max(seconds, least), CLIPPED * self.keeping, most) - self.keeping) / 64
+
+    def left(self, entry: Entry) -> None:
+        """``entry`` is not kept any more."""
+        if entry.account is not None:
+            entry.account.unwatch(entry)
+            entry.account = None
+
+    def why(self, name: Hashable) -> str | None:
+        """Why what ``name`` gives is not kept at first sight at the moment; None where it is."""
+        account = self.passing.get(name)
+        if account is None:
+            return None
+        return (
+            f"computing takes {account.cost * 1e6:.0f} µs and keeping the result {self.keeping * 1e6:.0f} µs more, which hits have not "
+            f"earned: so far {account.kept} were kept and {account.passed} not"
+        )
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _open(self, name: Hashable) -> Account:
+        if len(self._accounts) >= MOST:
+            for old in list(self._accounts)[: MOST // 2]:
+                self._accounts.pop(old, None)
+                self.passing.pop(old, None)
+        return self._accounts.setdefault(name, Account(name, self.costs, LOAN * self.keeping))
+
+    def _charge(self, account: Account) -> None:
+        account.count()
+        account.balance -= self.keeping
+        if account.name in self.passing:
+            if account.left <= 0:
+                self._look_again(account)
+        elif account.balance <= 0 and not self._dear(account):
+            account.settle_all()
+            if account.balance <= 0:
+                self._pass(account)
+        account.balance = max(0.0, account.balance)
+
+    def _dear(self, account: Account) -> bool:
+        """Whether keeping is a small part of what computing takes."""
+        return account.rate >= self.keeping
+
+    def _pass(self, account: Account) -> None:
+        """From now on its reads pass."""
+        if not self._mask:
+            self._asked = array("q", bytes(8 * self._window))  # before the mask, which is read without a lock
+            self._mask = self._window - 1
+        account.every, account.decided, account.yields = OFTEN, 0, 0.0
+        account.left = account.span = OFTEN
+        if self._accounts.get(account.name) is account:  # else it was forgotten
+            self.passing[account.name] = account
+
+    def _look_again(self, account: Account) -> None:
+        """A read that would have passed went through the cache: has anything changed?"""
+        account.balance = max(0.0, min(account.balance, SAVED * self.keeping))
+        earned = account.settle_all()
+        if self._dear(account) or (account.decided >= OFTEN and account.yields > self.keeping):
+            self.passing.pop(account.name, None)
+            account.left = account.span = 0
+            account.balance = LOAN * self.keeping
+            return
+        if earned > self.keeping:
+            account.every = max(OFTEN, account.every // 2)
+        else:
+            account.every = min(SELDOM, account.every * 2)
+        account.left = account.span = 0 if account.high else account.every  # far dearer than usual: at once again
