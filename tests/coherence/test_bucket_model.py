@@ -18,7 +18,8 @@ RESET = """
 DROP TABLE IF EXISTS line; DROP TABLE IF EXISTS t; DROP TABLE IF EXISTS log;
 CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER NOT NULL DEFAULT 2, s TEXT, k TEXT UNIQUE COLLATE NOCASE,
                 m INTEGER NOT NULL DEFAULT 1, n INTEGER, UNIQUE (m, n));
-CREATE TABLE line (a INTEGER, b INTEGER, t INTEGER REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE, s TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE TABLE line (a INTEGER, b INTEGER, t INTEGER REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE, s TEXT,
+                   PRIMARY KEY (a, b)) WITHOUT ROWID;
 CREATE TABLE log (x UNIQUE);
 INSERT INTO t VALUES (1, 1, 'a', 'a', 1, 1), (2, 2, 'b', 'b', 1, 2), (3, 1, NULL, NULL, 2, 1);
 INSERT INTO line VALUES (1, 1, 1, 'a'), (1, 2, 2, 'b'), (2, 1, 2, 'a');
@@ -34,7 +35,10 @@ READS = [
     ("SELECT count(*), group_concat(id) FROM t WHERE s = ?", TEXTS),
     ("SELECT id FROM t WHERE c IN (?, 1) AND n IS NOT NULL ORDER BY id", INTEGERS),
     ("SELECT t.s, line.s FROM t JOIN line ON line.t = t.id WHERE t.id = ? ORDER BY 1, 2, a, b", INTEGERS),
-    ("SELECT t.id, line.a, line.b FROM t LEFT JOIN line ON line.t = t.id AND line.s = 'a' WHERE t.c = ? ORDER BY 1, 2, 3", INTEGERS),
+    (
+        "SELECT t.id, line.a, line.b FROM t LEFT JOIN line ON line.t = t.id AND line.s = 'a' WHERE t.c = ? ORDER BY 1, 2, 3",
+        INTEGERS,
+    ),
     ("SELECT sum(a) FROM line WHERE t = ? AND s = 'b'", INTEGERS),
     ("SELECT (SELECT s FROM t WHERE id = ?1) AS one, (SELECT count(*) FROM line WHERE t = ?1) AS many", INTEGERS),
     ("SELECT b FROM line WHERE s = ? ORDER BY a, b", TEXTS),
@@ -81,11 +85,17 @@ SCHEMA = [
     "VACUUM",
 ]
 
-VALUES = st.tuples(st.sampled_from([*INTEGERS, None, 1.0, "1"]), st.sampled_from([*TEXTS, None, 1, b"a"]), st.sampled_from([*INTEGERS, None]))
+VALUES = st.tuples(
+    st.sampled_from([*INTEGERS, None, 1.0, "1"]),
+    st.sampled_from([*TEXTS, None, 1, b"a"]),
+    st.sampled_from([*INTEGERS, None]),
+)
 CLAUSES = st.sampled_from(["", "OR REPLACE", "OR IGNORE", "OR FAIL", "OR ABORT", "OR ROLLBACK"])
 WRITE = st.tuples(st.just("write"), st.sampled_from(["ours", "foreign"]), st.sampled_from(WRITES), CLAUSES, VALUES)
 TRACK = st.tuples(
-    st.just("track"), st.sampled_from(["track", "untrack"]), st.sampled_from([("t", "id"), ("t", "c"), ("t", "s"), ("line", "t"), ("line", "s")])
+    st.just("track"),
+    st.sampled_from(["track", "untrack"]),
+    st.sampled_from([("t", "id"), ("t", "c"), ("t", "s"), ("line", "t"), ("line", "s")]),
 )
 CHANGE = st.tuples(st.just("schema"), st.sampled_from(["ours", "foreign"]), st.sampled_from(SCHEMA))
 UNIT = st.tuples(st.just("unit"), st.sampled_from(["COMMIT", "ROLLBACK"]), st.lists(WRITE, min_size=1, max_size=4))
@@ -107,7 +117,8 @@ class World:
     def check(self) -> None:
         """Every read, cached, equals the other process's own; twice, so that the next write meets what is kept."""
         for sql, values in READS:
-            for parameters in [(value,) for value in values] or [()]:
+            asked: list[tuple[Any, ...]] = [(value,) for value in values]
+            for parameters in asked or [()]:
                 expected = tuple(self.foreign.execute(sql, *parameters))
                 assert expected == cached(self.db, sql, *parameters), (sql, parameters)
                 assert expected == cached(self.db, sql, *parameters), (sql, parameters)
@@ -126,7 +137,9 @@ class World:
 
     def write(self, who: str, sql: str, clause: str, values: tuple[Any, ...]) -> None:
         text = sql.format(clause=clause)
-        used = values[: max(number for number in (1, 2, 3) if f"?{number}" in text or number == 1)] if "?" in text else ()
+        used = (
+            values[: max(number for number in (1, 2, 3) if f"?{number}" in text or number == 1)] if "?" in text else ()
+        )
         with contextlib.suppress(ForeignError, coeval.errors.StoreError, coeval.errors.SQLError):
             (self.foreign if who == "foreign" else self.db).execute(text, *used)
 

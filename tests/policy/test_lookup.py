@@ -24,7 +24,7 @@ class Plan:
     scopes: tuple[int, ...] | None = (1,)
     cacheable: bool = True
 
-    def scopes_for(self, parameters):  # noqa: ARG002 - a Plan's
+    def scopes_for(self, parameters):
         return self.scopes
 
 
