@@ -149,6 +149,30 @@ def test_where_and_when_it_is_refused(db, open_db):
             call("t", "c")
 
 
+def test_explain_says_how_fine_a_statement_is_and_why_not_finer(db):
+    """For the statement, and for one call of it."""
+    db.script("CREATE TABLE o (id INTEGER PRIMARY KEY, t INTEGER); CREATE VIEW w AS SELECT * FROM t")
+    assert "scopes" not in str(db.explain(BY, 1))
+    db.track("t", by=["c", "s"])
+    one = db.explain(BY)
+    assert (("t by c = ?1",), ()) == (one.scopes, one.coarse)
+    assert "one of these scopes" in str(one)
+    assert "scopes     t by c = ?1" in str(one)
+    joined = db.explain("SELECT * FROM o, t WHERE t.c IN (:a, 5) AND o.t = t.id AND t.s = 'it''s'", {"a": 1})
+    assert ("o", "t by s = 'it''s'") == joined.scopes
+    assert ("o", "t by c IN (:a, 5)") == db.explain("SELECT * FROM o, t WHERE t.c IN (:a, 5)", {"a": 1}).scopes
+    for parameters in ((None,), ("1",), (1.0,)):
+        call = db.explain(BY, *parameters)
+        assert ("t",) == call.scopes
+        assert "a value is not of its column's type" in call.coarse[0]
+    for sql, why in (("SELECT * FROM t", "without holding c or s"), ("SELECT * FROM w WHERE c = 1", "view")):
+        coarse = db.explain(sql)
+        assert ("t",) == coarse.scopes
+        assert why in coarse.coarse[0]
+        assert f"coarse     t: {coarse.coarse[0][3:]}" in str(coarse)
+    assert () == db.explain("DELETE FROM t WHERE c = 1").scopes
+
+
 COMES_AND_GOES = {
     "a trigger with RAISE(IGNORE)": (
         "CREATE TRIGGER skip AFTER INSERT ON t BEGIN SELECT raise /* */ (Ignore); END",
@@ -229,6 +253,16 @@ def test_columns_and_tables_renamed_dropped_and_rebuilt(db, foreign):
     assert is_fine(db, foreign)
     db.untrack("t")
     db.execute("ALTER TABLE t DROP COLUMN c")
+
+
+def test_a_table_that_takes_the_number_of_another(db, foreign):
+    """It has the same column, and nobody asked for that to be tracked."""
+    db.track("t", by=["c"])
+    foreign.script("BEGIN; DROP TABLE t; CREATE TABLE other (c INTEGER, s TEXT); COMMIT;")
+    db.query("SELECT * FROM other")
+    assert [(1, "other")] == foreign.execute("SELECT * FROM _coeval_tables")
+    assert [] == foreign.execute("SELECT * FROM _coeval_columns")
+    assert [(1,)] == foreign.execute("SELECT count(*) FROM _coeval_stamps WHERE id >= 1 << 20")
 
 
 def test_a_column_that_another_program_drops(db, foreign):
