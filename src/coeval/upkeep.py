@@ -117,10 +117,10 @@ class Upkeep:
         joins) depends on the rows with those values alone; `explain` shows it. Each column costs every write of a row some
         microseconds, in whatever program, and 1,024 stamps. What is tracked stands in the file and holds for every process.
 
-        On return it is durable, and what was cached is computed again. Columns that are tracked already stay so. Raises SQLError for a table
-        or column that is not there, ConfigError where the column's values cannot be told apart for certain (it has neither INTEGER nor TEXT
-        affinity, or a collation; the table has a partial unique index, or a trigger with RAISE(IGNORE), …) and for ``coherence="clock"``,
-        ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
+        On return it is durable, and what was cached is computed again. Columns that are tracked already stay so. Raises SQLError for a
+        table or column that is not there; ConfigError where its values cannot be told apart for certain (it has neither INTEGER nor TEXT
+        affinity, or a collation; the table has a partial unique index, or a trigger with RAISE(IGNORE), …), and for
+        ``coherence="clock"``; ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
         """
         self._refuse_in_unit("track")
         track(self._using(), table, by)

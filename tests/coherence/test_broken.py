@@ -10,8 +10,8 @@ import pytest
 import coeval
 from coeval.cache import lookup
 from coeval.coherence.stamps import Seen
-from coeval.sqlite import triggers
 from coeval.sqlite.connection import Connection
+from coeval.sqlite.layout import Layout
 from coherence.asking import Pause, cached, truth
 
 READ = "SELECT v FROM t ORDER BY id"
@@ -135,15 +135,16 @@ def test_with_stamps_read_after_the_rows(stale, monkeypatch):
     """Law 2: the rows of one snapshot, the stamps of a later one."""
 
     async def late(request: Any, source: Any, tier: Any, tell: Any, watch: Any = None) -> Any:
+        assert watch is None
         epoch = tier.epoch
-        plan = await source.plan(request)
+        scopes = (await source.plan(request)).scopes_for(request.parameters)
         rows = await source.rows(request)
         reading = await source.begin()
         try:
-            seen = await reading.seen(plan.scopes)
+            seen = await reading.seen(scopes)
         finally:
             await source.end(reading)
-        lookup._keep(request, plan, seen, rows, 0.0, tier, epoch, tell)
+        lookup._keep(request, scopes, seen, rows, 0.0, tier, epoch, tell)
         return rows
 
     monkeypatch.setattr("coeval.database.compute", late)
@@ -164,21 +165,24 @@ def test_without_the_second_reading_of_the_clock(stale, monkeypatch):
 
 def test_with_triggers_after_the_row(stale, monkeypatch):
     """Hole 2: AFTER triggers are skipped by a user's RAISE(IGNORE)."""
-    text = triggers.trigger_text
-    monkeypatch.setattr(triggers, "trigger_text", lambda *arguments: text(*arguments).replace(" BEFORE ", " AFTER "))
+    texts = Layout.triggers
+    after = lambda layout: {name: sql.replace(" BEFORE ", " AFTER ") for name, sql in texts(layout).items()}  # noqa: E731
+    monkeypatch.setattr(Layout, "triggers", after)
     assert stale(a_trigger_that_ignores)
 
 
 def test_with_a_conflict_clause_in_the_trigger(stale, monkeypatch):
     """Hole 3: the outer OR IGNORE takes the place of the OR REPLACE in the trigger's body."""
 
-    def text(event: str, number: int, table: str) -> str:
-        return (
-            f"CREATE TRIGGER _coeval_{event}_{number} BEFORE {event.upper()} ON {triggers.quoted(table)} BEGIN "
-            f"INSERT OR REPLACE INTO _coeval_stamps VALUES ({triggers.table_scope(number)}, random()); END"
-        )
+    texts = Layout.triggers
 
-    monkeypatch.setattr(triggers, "trigger_text", text)
+    def replacing(layout: Layout) -> dict[str, str]:
+        scope = layout.number << 20
+        body = f"INSERT OR REPLACE INTO _coeval_stamps VALUES ({scope}, random())"
+        plain = f"UPDATE _coeval_stamps SET stamp = random() WHERE id = {scope}"
+        return {name: sql.replace(plain, body) for name, sql in texts(layout).items()}
+
+    monkeypatch.setattr(Layout, "triggers", replacing)
     assert not stale(a_write)
     assert stale(an_insert_or_ignore)
 

@@ -1,6 +1,7 @@
 """Results that depend on some values of a column: valid while others write elsewhere in the table, never one commit longer (laws 1 and 3).
 
-Every write is by a program with the standard sqlite3 module and recursive_triggers off, unless it says otherwise (holes 2, 11, 21 to 23, 27).
+Every write is by a program with the standard sqlite3 module and recursive_triggers off, unless it says otherwise (holes 2, 11, 21 to
+23, 27).
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import apsw
 import pytest
 
-import coeval
+import coeval.dbapi
+from coeval.sqlite.target import find
 from coherence.asking import cached, keep, truth
 
 from processes import ForeignError
@@ -27,7 +30,8 @@ TABLE = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER NOT NULL DEFAULT 7, s TEXT, k TEXT UNIQUE COLLATE NOCASE, m NOT NULL DEFAULT 'm',
                 n INTEGER UNIQUE, v, UNIQUE (m, v));
 CREATE UNIQUE INDEX by_s ON t (s COLLATE RTRIM, n);
-INSERT INTO t VALUES (1, 1, 'a', 'one', 'x', 11, 1), (2, 2, 'b', 'two', 'm', 12, 2), (3, 3, NULL, 'three', 'x', 13, 3), (4, 1, 'A', NULL, 'y', 14, 4);
+INSERT INTO t VALUES (1, 1, 'a', 'one', 'x', 11, 1), (2, 2, 'b', 'two', 'm', 12, 2),
+    (3, 3, NULL, 'three', 'x', 13, 3), (4, 1, 'A', NULL, 'y', 14, 4);
 """
 
 
@@ -39,7 +43,11 @@ def db(db):
 
 
 def reads() -> list[tuple[str, Any]]:
-    return [*((BY, value) for value in NUMBERS), *((BY_ID, value) for value in NUMBERS), *((BY_TEXT, value) for value in TEXTS)]
+    return [
+        *((BY, value) for value in NUMBERS),
+        *((BY_ID, value) for value in NUMBERS),
+        *((BY_TEXT, value) for value in TEXTS),
+    ]
 
 
 def check_all(db: coeval.Database, write: Any) -> int:
@@ -192,8 +200,15 @@ def test_rows_changed_by_foreign_keys(open_db, foreign):
     db.track("gone", by="p")
     db.track("freed", by=["p"])
     foreign.execute("PRAGMA foreign_keys = ON")
-    questions = [(f"SELECT id FROM {table} WHERE p = ?", value) for table in ("gone", "freed") for value in (1, 2, 3, 9)]
-    for write in ("UPDATE p SET id = 9 WHERE id = 1", "DELETE FROM p WHERE id = 9", "DELETE FROM p WHERE id = 2", "REPLACE INTO p VALUES (3)"):
+    questions = [
+        (f"SELECT id FROM {table} WHERE p = ?", value) for table in ("gone", "freed") for value in (1, 2, 3, 9)
+    ]
+    for write in (
+        "UPDATE p SET id = 9 WHERE id = 1",
+        "DELETE FROM p WHERE id = 9",
+        "DELETE FROM p WHERE id = 2",
+        "REPLACE INTO p VALUES (3)",
+    ):
         for question in questions:
             keep(db, *question)
         foreign.execute(write)
@@ -220,7 +235,7 @@ def test_tables_of_every_kind(open_db, foreign, table):
     with contextlib.suppress(coeval.errors.SQLError):
         db.script(table)
     db.track("t", by=["a", "b"])
-    questions = [("SELECT a, b FROM t WHERE a = ?", value) for value in (1, 2, 3, 4)]
+    questions: list[tuple[str, Any]] = [("SELECT a, b FROM t WHERE a = ?", value) for value in (1, 2, 3, 4)]
     questions += [("SELECT a, b FROM t WHERE b = ?", value) for value in ("x", "y", "X", "it's")]
     done = 0
     for write in (
@@ -250,7 +265,9 @@ def test_tables_of_every_kind(open_db, foreign, table):
 def test_a_user_s_triggers_write_the_same_table(db, foreign):
     """Before the row, after it, and instead of what it was."""
     foreign.execute("CREATE TRIGGER move BEFORE UPDATE OF v ON t BEGIN UPDATE t SET c = 5 WHERE id = NEW.id; END")
-    foreign.execute("CREATE TRIGGER more AFTER DELETE ON t BEGIN UPDATE t SET c = 3, s = 'b' WHERE id = OLD.id + 1; END")
+    foreign.execute(
+        "CREATE TRIGGER more AFTER DELETE ON t BEGIN UPDATE t SET c = 3, s = 'b' WHERE id = OLD.id + 1; END"
+    )
     foreign.execute("CREATE TRIGGER swap BEFORE DELETE ON t BEGIN UPDATE t SET c = 0, s = 'ä' WHERE id = OLD.id; END")
     for write in ("UPDATE t SET v = v + 10", "DELETE FROM t WHERE id = 1", "REPLACE INTO t(id, c) VALUES (3, 1)"):
         check_all(db, lambda sql=write: foreign.execute(sql))
@@ -258,13 +275,18 @@ def test_a_user_s_triggers_write_the_same_table(db, foreign):
 
 def test_writes_that_fire_no_trigger(db):
     """Hole 10: our own ways of writing without triggers give new stamps to every bucket."""
-    db.script("CREATE TABLE b (id INTEGER PRIMARY KEY, c INTEGER, v BLOB); INSERT INTO b VALUES (1, 1, zeroblob(3)), (2, 2, zeroblob(3))")
+    db.script(
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, c INTEGER, v BLOB); INSERT INTO b VALUES (1, 1, zeroblob(3)), (2, 2, zeroblob(3))"
+    )
     db.track("b", by=["c"])
     read = "SELECT v FROM b WHERE c = ?"
     keep(db, read, 1)
     with db.blob("b", "v", 1, writable=True) as blob:
         blob.write(b"new")
     assert ((b"new",),) == cached(db, read, 1)
+    own = apsw.Connection(db.path)
+    assert find(own, "b").quiet(updates=True)  # our triggers are no user's, which would have to fire
+    own.close()
     keep(db, read, 3)
     db.load("b", [(3, 3, b"loaded")])
     assert ((b"loaded",),) == cached(db, read, 3)
@@ -280,9 +302,25 @@ def test_writes_that_fire_no_trigger(db):
     assert ((b"loaded",),) == cached(db, read, 4)
 
 
+def test_a_blob_written_through_the_dbapi(db, path):
+    """Hole 10: its own file, and a file that it has attached."""
+    db.script("CREATE TABLE b (id INTEGER PRIMARY KEY, c INTEGER, v BLOB); INSERT INTO b VALUES (1, 1, zeroblob(3))")
+    db.track("b", by=["c"])
+    for place, schema in ((path, "main"), (path.with_name("other.db"), "attached")):
+        keep(db, "SELECT v FROM b WHERE c = ?", 1)
+        connection = coeval.dbapi.connect(place)
+        if schema != "main":
+            connection.execute(f"ATTACH '{path}' AS {schema}")
+        with connection.blobopen("b", "v", 1, name=schema) as blob:
+            blob.write(schema[:3].encode())
+        connection.commit()
+        connection.close()
+        assert ((schema[:3].encode(),),) == cached(db, "SELECT v FROM b WHERE c = ?", 1)
+
+
 def test_a_transaction_compares_the_values_that_it_read(db, foreign):
     """`write` is serialisable by buckets: another's row does not matter, one's own does."""
-    turns = []
+    turns: list[int] = []
 
     def work(tx: coeval.Transaction) -> None:
         tx.query(BY, 1)

@@ -55,7 +55,9 @@ def test_texts_have_the_same_bucket_in_python_and_in_sql(sql, value):
         assert set(value) & set("\0\ufffd\ufffe\uffff")
 
 
-@pytest.mark.parametrize("value", [None, 1.5, -0.0, 1e300, float("inf"), "", "abc", "1" * 40, b"", b"\xff\0\x80" * 9, b"abc"])
+@pytest.mark.parametrize(
+    "value", [None, 1.5, -0.0, 1e300, float("inf"), "", "abc", "1" * 40, b"", b"\xff\0\x80" * 9, b"abc"]
+)
 @pytest.mark.parametrize(("column", "affinity"), [("i", "INTEGER"), ("s", "TEXT")])
 def test_anything_may_stand_in_a_column(sql, column, affinity, value):
     """No type and no value makes a trigger fail, and NULL alone has no bucket."""
@@ -91,7 +93,10 @@ def test_usual_texts_spread(pattern):
     ("value", "affinity"),
     [
         *((value, "INTEGER") for value in (None, 1.0, "1", b"1", 2**63, SMALLEST - 1)),
-        *((value, "TEXT") for value in (None, 1, True, 1.0, b"a", "a\0b", "\udc80", "\ufffd", type("S", (str,), {})("a"))),
+        *(
+            (value, "TEXT")
+            for value in (None, 1, True, 1.0, b"a", "a\0b", "\udc80", "\ufffd", type("S", (str,), {})("a"))
+        ),
     ],
 )
 def test_other_values_are_not_plainly_equal(value, affinity):
@@ -121,7 +126,9 @@ def test_each_mention_and_each_value_has_its_bucket():
     """They take the place of the table's scope and of no other's."""
     table = narrowed(Bound(ID, (Parameter(1), Constant(-1))), Bound(NAME, (Parameter(2, "name"),)))
     whole = (table_scope(1), table_scope(2))
-    expected = sorted((column_scope(1, 1) + 5, column_scope(1, 1) + 1023, column_scope(1, 2) + bucket("x"), table_scope(2)))
+    expected = sorted(
+        (column_scope(1, 1) + 5, column_scope(1, 1) + 1023, column_scope(1, 2) + bucket("x"), table_scope(2))
+    )
     assert tuple(expected) == scopes_for(whole, [table], (5, "x"))
     assert whole == scopes_for(whole, [], (5, "x"))
     assert whole == scopes_for(whole, [table], (5, b"x"))
@@ -151,5 +158,7 @@ def test_too_many_buckets_are_the_whole_table():
 
 def test_it_is_said_as_in_sql():
     """For `explain`."""
-    one = narrowed(Bound(ID, (Parameter(1),)), Bound(NAME, (Constant("a'b"), Parameter(2, "n"))), Bound(ID, (Parameter(1),)))
+    one = narrowed(
+        Bound(ID, (Parameter(1),)), Bound(NAME, (Constant("a'b"), Parameter(2, "n"))), Bound(ID, (Parameter(1),))
+    )
     assert str(one) == "t by id = ?1 and by name IN ('a''b', :n)"

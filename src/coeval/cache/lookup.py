@@ -19,7 +19,7 @@ from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
 from .admission import Admission
 from .entry import Entry
 from .key import Key
-from .size import ENTRY, key_size, result_size
+from .size import ENTRY, SCOPE, key_size, result_size
 
 Rows = tuple[Any, ...]
 
@@ -231,7 +231,7 @@ def _keep(
             schema=seen.schema,
             stamps=seen.stamps,
             mark=seen.mark,
-            size=ENTRY + key_size(request.sql, request.parameters) + result_size(rows),
+            size=ENTRY + SCOPE * len(scopes or ()) + key_size(request.sql, request.parameters) + result_size(rows),
             cost=account.whole(cost),
             account=account,
         )

@@ -15,6 +15,9 @@ SAMPLE = 16
 #: The entry itself, its slots and those of its key in the tier's tables; measured once with tracemalloc, rounded up.
 ENTRY = 600
 
+#: One scope of its read set, and the stamp.
+SCOPE = 88
+
 
 def result_size(rows: tuple[tuple[Any, ...], ...]) -> int:
     """Bytes of ``rows``: the tuple, its rows, and their values. Shared small integers are counted too."""

@@ -93,25 +93,23 @@ def trusted(layout: Layout) -> tuple[Tracked, ...]:
     return tuple(Tracked(column.slot, column.name, column.affinity) for column in layout.columns)
 
 
-def gone(connection: apsw.Connection, numbers: Mapping[str, int]) -> list[tuple[int, int]]:
-    """Number and slot of what is tracked and no longer there. ``numbers``: of the tables that are, by name."""
+def prune(connection: apsw.Connection, numbers: Mapping[str, int]) -> int:
+    """Forget, inside a write transaction, what is tracked of tables and columns that are gone; how many columns that was.
+
+    ``numbers``: of the tables that are there, by name.
+    """
     tables = {number: table for table, number in numbers.items()}
-    found = []
+    gone = 0
     for number, slots in columns(connection).items():
         present = set()
         if number in tables:
             rows = _all(connection, "SELECT name FROM pragma_table_xinfo(?, 'main')", tables[number])
             present = {fold(name) for (name,) in rows}
-        found += [(number, slot) for name, slot in slots.items() if fold(name) not in present]
-    return found
-
-
-def prune(connection: apsw.Connection, numbers: Mapping[str, int]) -> int:
-    """Forget, inside a write transaction, what is `gone`; how many columns that was."""
-    found = gone(connection, numbers)
-    for number, slot in found:
-        _drop(connection, number, slot)
-    return len(found)
+        for name, slot in slots.items():
+            if fold(name) not in present:
+                _drop(connection, number, slot)
+                gone += 1
+    return gone
 
 
 def add(connection: apsw.Connection, number: int, names: Iterable[str]) -> None:

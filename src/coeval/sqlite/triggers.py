@@ -29,7 +29,7 @@ import apsw
 from ..coherence.buckets import BUCKETS, column_scope
 from ..coherence.names import fold, quoted
 from ..coherence.read_set import OWN_TABLES, Catalogue, Relation
-from ..coherence.scopes import BLOCK, table_scope
+from ..coherence.scopes import BLOCK, block, table_scope
 from ..errors import OpenError
 from . import tracking
 from .layout import Layout
@@ -104,7 +104,6 @@ def sound(connection: apsw.Connection) -> bool:
     return (
         connection.execute("SELECT version FROM main._coeval_schema WHERE id = 1").get == schema_version(connection)
         and numbers.keys() == {r.name for r in _relations(connection) if r.kind == "table"}
-        and not tracking.gone(connection, numbers)
         and {name: (table, sql) for name, table, sql in _our_triggers(connection)}
         == _expected(_layouts(connection, numbers))
         and not _unstamped(connection, numbers)
@@ -230,8 +229,10 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
     known = {name: number for number, name in _all(connection, "SELECT id, name FROM main._coeval_tables")}
     changed = 0
     for name in known.keys() - set(names):
-        first = table_scope(known[name])
-        connection.execute("DELETE FROM main._coeval_stamps WHERE id BETWEEN ? AND ?", (first, first + BLOCK - 1))
+        connection.execute("DELETE FROM main._coeval_stamps WHERE id BETWEEN ? AND ?", block(known[name]))
+        connection.execute(
+            "DELETE FROM main._coeval_columns WHERE number = ?", (known[name],)
+        )  # which the next may get
         connection.execute("DELETE FROM main._coeval_tables WHERE id = ?", (known.pop(name),))
         changed += 1
     for name in names:
