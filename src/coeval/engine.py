@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
+from .cache.admission import Account
 from .cache.entry import Entry
 from .cache.flights import Flights
 from .coherence.stamps import Mark
@@ -113,8 +114,8 @@ class Engine:
         self.events = Events()
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
         self.find: Callable[[Any], Entry | None] = self.tier.find
-        admission = self.tier.admission
-        self.passing, self.passes = admission.passing, admission.passes  #: which statements to ask about, and how
+        #: the account of a statement whose reads may pass, or None
+        self.passing: Callable[[Any], Account | None] = self.tier.admission.passing.get
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
         self._tagged: Store | None = None  # the store that is known to have stamps for tags

@@ -47,8 +47,8 @@ OFTEN, SELDOM = 16, 256
 #: Kept entries whose hits are asked for while they live.
 WATCHED = 64
 
-#: Accounts kept at the most (the oldest half goes), and hashes of keys asked for lately: half a megabyte, taken when first needed.
-MOST, WINDOW = 2048, 1 << 16
+#: Accounts kept at the most (the oldest half goes); and the places for hashes of keys asked for lately, less one: half a megabyte.
+MOST, WINDOW = 2048, (1 << 16) - 1
 
 #: A computation counts for at most so many times the usual: the machine may have been busy.
 CLIPPED = 4.0
@@ -61,13 +61,16 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance", "computed", "cost", "costs", "decided", "every", "high", "kept", "left", "most", "name", "passed", "rate",
-        "recent", "span", "trials", "yields",
+        "admission", "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "kept", "left", "most", "name",
+        "passed", "rate", "recent", "span", "trials", "yields",
     )  # fmt: skip
 
-    def __init__(self, name: Hashable, costs: Costs, loan: float) -> None:
+    def __init__(self, name: Hashable, admission: Admission) -> None:
+        loan = LOAN * admission.keeping
         self.name = name
-        self.costs = costs
+        self.admission = admission
+        self.costs = admission.costs
+        self.door = admission.door
         self.most = loan
         self.balance = loan
         self.cost = 0.0  #: of a read past the cache
@@ -83,6 +86,29 @@ class Account:
         self.trials: dict[int, Entry] = {}  #: kept at first sight: their earnings say whether that pays
         self.decided = 0  #: trials that have ended since reads began to pass
         self.yields = 0.0  #: what such a trial has earned
+
+    def passes(self, asked: int) -> bool:
+        """`Admission.passes`, for one whose reads pass now."""
+        left = self.left
+        if left <= 0:
+            return False
+        door = self.door
+        slot = asked & WINDOW
+        if door[slot] == asked:
+            if self.balance + (self.span - left) * self.rate >= self.admission.keeping:
+                return False
+            if self.span - left >= OFTEN:  # it may have earned more than is known
+                self.count()
+                self.settle_all()
+        else:
+            door[slot] = asked
+        self.left = left - 1
+        return True
+
+    def ask_again(self, asked: int) -> None:
+        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
+        self.door[asked & WINDOW] = 0
+        self.left += 1
 
     def count(self) -> None:
         """Count the reads that have passed since the last time, and what they may spend."""
@@ -134,16 +160,13 @@ class Account:
 class Admission:
     """The accounts of one tier, which calls `kept` and `left` under its lock; the rest is safe from any thread."""
 
-    def __init__(self, costs: Costs, window: int = WINDOW) -> None:
-        """``window``: a power of two; about so many keys asked for lately are remembered."""
+    def __init__(self, costs: Costs) -> None:
         self.costs = costs
         self.keeping = costs.keeping  #: as measured
         #: the accounts of those whose reads pass now; never replaced
         self.passing: dict[Hashable, Account] = {}
         self._accounts: dict[Hashable, Account] = {}
-        self._asked = array("q", bytes(8))
-        self._mask = 0
-        self._window = window
+        self.door = array("q", bytes(8 * (WINDOW + 1)))  #: hashes of keys asked for lately, each in its place
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -154,29 +177,7 @@ class Admission:
         Once False, it stays so for this key until a result was kept or refused.
         """
         account = self.passing.get(name)
-        if account is None:
-            return False
-        left = account.left
-        if left <= 0:
-            return False
-        slot = asked & self._mask
-        if self._asked[slot] == asked:
-            if account.balance + (account.span - left) * account.rate >= self.keeping:
-                return False
-            if account.span - left >= OFTEN:  # it may have earned more than is known
-                account.count()
-                account.settle_all()
-        else:
-            self._asked[slot] = asked
-        account.left = left - 1
-        return True
-
-    def ask_again(self, name: Hashable, asked: int) -> None:
-        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
-        self._asked[asked & self._mask] = 0
-        account = self.passing.get(name)
-        if account is not None:
-            account.left += 1
+        return account is not None and account.passes(asked)
 
     def computed(self, name: Hashable, seconds: float) -> Account:
         """``name`` was computed in ``seconds``; its account, made if there is none."""
@@ -245,7 +246,7 @@ class Admission:
             for old in list(self._accounts)[: MOST // 2]:
                 self._accounts.pop(old, None)
                 self.passing.pop(old, None)
-        return self._accounts.setdefault(name, Account(name, self.costs, LOAN * self.keeping))
+        return self._accounts.setdefault(name, Account(name, self))
 
     def _charge(self, account: Account) -> None:
         account.count()
@@ -265,9 +266,6 @@ class Admission:
 
     def _pass(self, account: Account) -> None:
         """From now on its reads pass."""
-        if not self._mask:
-            self._asked = array("q", bytes(8 * self._window))  # before the mask, which is read without a lock
-            self._mask = self._window - 1
         account.every, account.decided, account.yields = OFTEN, 0, 0.0
         account.left = account.span = OFTEN
         if self._accounts.get(account.name) is account:  # else it was forgotten
