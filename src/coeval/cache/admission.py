@@ -42,10 +42,10 @@ SHARE = 0.05
 LOAN, SAVED = 64, 8
 
 #: Of reads that would pass one in so many goes through the cache: the least and, while that earns nothing, the most.
-OFTEN, SELDOM = 16, 256
+OFTEN, SELDOM = 16, 512
 
 #: Kept entries whose hits are asked for while they live.
-WATCHED = 64
+WATCHED = 32
 
 #: Accounts kept at the most (the oldest half goes); and the places for hashes of keys asked for lately, less one: half a megabyte.
 MOST, WINDOW = 2048, (1 << 16) - 1
@@ -142,9 +142,10 @@ class Account:
         self.earn(earned)
         return earned
 
-    def settle_all(self) -> float:
+    def settle_all(self) -> None:
         """`settle` for all that is watched."""
-        return sum(map(self.settle, list(self.trials.values()) + list(self.recent.values())))
+        for one in (*list(self.trials.values()), *list(self.recent.values())):
+            self.settle(one)
 
     def unwatch(self, entry: Entry) -> None:
         """``entry`` leaves, or makes room among the watched; where it was a trial, that has ended."""
@@ -274,7 +275,9 @@ class Admission:
     def _look_again(self, account: Account) -> None:
         """A read that would have passed went through the cache: has anything changed?"""
         account.balance = max(0.0, min(account.balance, SAVED * self.keeping))
-        earned = account.settle_all()
+        earned = sum(
+            map(account.settle, list(account.recent.values()))
+        )  # trials have lain untouched: too slow to look at
         if self._dear(account) or (account.decided >= OFTEN and account.yields > self.keeping):
             self.passing.pop(account.name, None)
             account.left = account.span = 0
