@@ -11,7 +11,7 @@ import pytest
 import coeval
 from coeval import errors
 from coeval.blocking import BlockingReading, BlockingSource
-from coeval.cache.admission import LOAN, SELDOM, Admission
+from coeval.cache.admission import LOAN, SELDOM, Account
 from coeval.cached import Face
 from coeval.sqlite.connection import Connection
 from coherence.asking import cached, keep, truth
@@ -40,7 +40,7 @@ def taking(monkeypatch):
             monkeypatch.setattr(one, "time", staticmethod(time))
         monkeypatch.setattr(Face, "time", time)
 
-    monkeypatch.setattr(Admission, "spent", lambda *_: None)
+    monkeypatch.setattr(Account, "spent", lambda *_: None)
     take(CHEAP)
     return take
 

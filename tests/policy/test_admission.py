@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coeval.cache.admission import LOAN, MEMORY, MOST, OFTEN, SELDOM, SHARE, Admission, Costs
+from coeval.cache.admission import LOAN, MEMORY, MOST, SELDOM, SHARE, Admission, Costs
 from coeval.cache.entry import Entry
 from policy.trading import READ, WRITE, Trader, new, popular
 
@@ -255,11 +255,20 @@ def test_a_tier_of_its_own_costs_decides_for_itself():
 
 
 def test_what_keeping_costs_is_measured():
-    """On a slower machine a dearer statement is not worth keeping."""
+    """On a slower machine, and for large results, a dearer statement is not worth keeping; one slow moment says little."""
     admission = Admission(MEMORY)
+    account, other = admission.computed("large", SHORT), admission.computed("small", SHORT)
     for _ in range(1000):
-        admission.spent(MEMORY.around + 50e-6)
-    assert admission.keeping == pytest.approx(50e-6, rel=0.05)
-    admission.spent(10.0)
-    assert admission.keeping < 60e-6
-    assert OFTEN < SELDOM
+        account.spent(MEMORY.around + 50e-6)
+    assert account.keeping == pytest.approx(50e-6, rel=0.05)
+    account.spent(10.0)
+    assert account.keeping < 60e-6
+    assert other.keeping == MEMORY.keeping
+
+
+def test_large_results_that_push_others_out_are_not_kept_in_vain():
+    """What is dear to compute and nearly as dear to keep: as without a cache, or a tenth more."""
+    trader = Trader(lambda _: 300e-6, keeping=110e-6)
+    trader.trade(new(READS // 10))
+    total = trader.trade(new(READS, 10**6))
+    assert total.over <= 0.1 * total.uncached / total.reads

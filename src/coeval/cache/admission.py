@@ -28,7 +28,9 @@ class Costs(NamedTuple):
 
     hit: float
     revalidation: float  #: a hit whose stamps have to be compared
-    keeping: float  #: what a miss that is kept takes longer than a read past the cache; corrected by what is measured
+    keeping: (
+        float  #: what a miss that is kept takes longer than a read past the cache; where the running estimate begins
+    )
     around: float  #: what a read past the cache takes besides making its rows: a reader, a snapshot
 
 
@@ -61,18 +63,16 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "admission", "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "kept", "left", "most", "name",
+        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "name",
         "passed", "rate", "recent", "span", "trials", "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, admission: Admission) -> None:
-        loan = LOAN * admission.keeping
         self.name = name
-        self.admission = admission
         self.costs = admission.costs
         self.door = admission.door
-        self.most = loan
-        self.balance = loan
+        self.keeping = admission.costs.keeping  #: what keeping costs, as measured: more for large results
+        self.balance = LOAN * self.keeping
         self.cost = 0.0  #: of a read past the cache
         self.high = 0.0  #: the last one, where that took far longer
         self.rate = 0.0  #: what each read may spend
@@ -95,7 +95,7 @@ class Account:
         door = self.door
         slot = asked & WINDOW
         if door[slot] == asked:
-            if self.balance + (self.span - left) * self.rate >= self.admission.keeping:
+            if self.balance + (self.span - left) * self.rate >= self.keeping:
                 return False
             if self.span - left >= OFTEN:  # it may have earned more than is known
                 self.count()
@@ -116,13 +116,23 @@ class Account:
         self.passed += passed
         self.balance += passed * self.rate
 
+    def spent(self, seconds: float) -> None:
+        """A miss that was kept took so long besides its rows, with whatever had to leave for it."""
+        keeping, usual = self.keeping, self.costs.keeping
+        seconds -= self.costs.around
+        if seconds > CLIPPED * keeping:
+            seconds = CLIPPED * keeping
+        elif seconds < usual / 4:
+            seconds = usual / 4
+        self.keeping = keeping + (seconds - keeping) / 32
+
     def whole(self, seconds: float) -> float:
         """What a read past the cache takes, whose rows take ``seconds``."""
         return seconds + self.costs.around
 
     def earn(self, seconds: float) -> None:
         """Hits have saved ``seconds``, or have cost them where that is negative."""
-        self.balance = max(0.0, min(self.balance + seconds, self.most))
+        self.balance = max(0.0, min(self.balance + seconds, LOAN * self.keeping))
 
     def revalidated(self, entry: Entry) -> None:
         """``entry`` was proved by its stamps."""
@@ -163,7 +173,6 @@ class Admission:
 
     def __init__(self, costs: Costs) -> None:
         self.costs = costs
-        self.keeping = costs.keeping  #: as measured
         #: the accounts of those whose reads pass now; never replaced
         self.passing: dict[Hashable, Account] = {}
         self._accounts: dict[Hashable, Account] = {}
@@ -185,21 +194,22 @@ class Admission:
         account = self._accounts.get(name)
         if account is None:
             account = self._open(name)
-        seconds = account.whole(seconds)
+        seconds += self.costs.around
         cost = account.cost
         count = account.computed = account.computed + 1
         if count <= FIRST:
-            account.cost = seconds if count == 1 else min(cost, seconds)
+            account.cost = cost = seconds if count == 1 else min(cost, seconds)
         elif seconds <= CLIPPED * cost:
-            account.cost = cost + (seconds - cost) / min(count, 16)
+            account.cost = cost = cost + (seconds - cost) / min(count, 16)
             account.high = 0.0
         elif account.high:
-            account.cost = min(seconds, account.high)
+            account.cost = cost = min(seconds, account.high)
             account.high = 0.0
         else:
             account.high = seconds  # the machine may have been busy
-        account.rate = SHARE * account.cost
-        account.balance = min(account.balance + account.rate, LOAN * self.keeping)
+        account.rate = rate = SHARE * cost
+        if account.balance < LOAN * account.keeping:
+            account.balance += rate
         return account
 
     def kept(self, entry: Entry) -> None:
@@ -208,6 +218,11 @@ class Admission:
         if account is None:
             return
         account.kept += 1
+        if account.rate >= account.keeping:  # dear: it pays for each by itself, and needs no earnings
+            entry.account = None
+            if account.name in self.passing:
+                self._leave(account)
+            return
         watched = account.recent if account.left > 0 else account.trials
         watched[id(entry)] = entry
         if len(watched) > WATCHED:
@@ -217,12 +232,6 @@ class Admission:
     def refused(self, account: Account) -> None:
         """What was computed last has cost what keeping costs, and could not be kept."""
         self._charge(account)
-
-    def spent(self, seconds: float) -> None:
-        """A miss that was kept took so long besides its rows."""
-        seconds -= self.costs.around
-        least, most = self.costs.keeping / 4, self.costs.keeping * 16
-        self.keeping += (min(max(seconds, least), CLIPPED * self.keeping, most) - self.keeping) / 64
 
     def left(self, entry: Entry) -> None:
         """``entry`` is not kept any more."""
@@ -236,7 +245,7 @@ class Admission:
         if account is None:
             return None
         return (
-            f"computing takes {account.cost * 1e6:.0f} µs and keeping the result {self.keeping * 1e6:.0f} µs more, which hits have not "
+            f"computing takes {account.cost * 1e6:.0f} µs and keeping the result {account.keeping * 1e6:.0f} µs more, which hits have not "
             f"earned: so far {account.kept} were kept and {account.passed} not"
         )
 
@@ -251,19 +260,21 @@ class Admission:
 
     def _charge(self, account: Account) -> None:
         account.count()
-        account.balance -= self.keeping
+        account.balance -= account.keeping
         if account.name in self.passing:
             if account.left <= 0:
                 self._look_again(account)
-        elif account.balance <= 0 and not self._dear(account):
+        elif account.balance <= 0 and account.rate < account.keeping:
             account.settle_all()
             if account.balance <= 0:
                 self._pass(account)
         account.balance = max(0.0, account.balance)
 
-    def _dear(self, account: Account) -> bool:
-        """Whether keeping is a small part of what computing takes."""
-        return account.rate >= self.keeping
+    def _leave(self, account: Account) -> None:
+        """From now on what it gives is kept at first sight again."""
+        self.passing.pop(account.name, None)
+        account.left = account.span = 0
+        account.balance = LOAN * account.keeping
 
     def _pass(self, account: Account) -> None:
         """From now on its reads pass."""
@@ -274,16 +285,13 @@ class Admission:
 
     def _look_again(self, account: Account) -> None:
         """A read that would have passed went through the cache: has anything changed?"""
-        account.balance = max(0.0, min(account.balance, SAVED * self.keeping))
-        earned = sum(
-            map(account.settle, list(account.recent.values()))
-        )  # trials have lain untouched: too slow to look at
-        if self._dear(account) or (account.decided >= OFTEN and account.yields > self.keeping):
-            self.passing.pop(account.name, None)
-            account.left = account.span = 0
-            account.balance = LOAN * self.keeping
+        account.balance = max(0.0, min(account.balance, SAVED * account.keeping))
+        # Not of trials: they have lain untouched for long, and to look at them would take as long as the read.
+        earned = sum(map(account.settle, list(account.recent.values())))
+        if account.decided >= OFTEN and account.yields > account.keeping:
+            self._leave(account)
             return
-        if earned > self.keeping:
+        if earned > account.keeping:
             account.every = max(OFTEN, account.every // 2)
         else:
             account.every = min(SELDOM, account.every * 2)
