@@ -272,3 +272,14 @@ def test_large_results_that_push_others_out_are_not_kept_in_vain():
     trader.trade(new(READS // 10))
     total = trader.trade(new(READS, 10**6))
     assert total.over <= 0.1 * total.uncached / total.reads
+
+
+def test_keeping_large_results_costs_memory():
+    """So many bytes cost as much as the steps that keep them."""
+    trader = Trader(lambda _: 300e-6, size=1_000_000, limit=1 << 40)
+    trader.trade(new(READS // 10))
+    assert trader.trade(new(READS // 10, 10**6)).passed > READS // 10 * 0.9
+    again = [trader.read("again") for _ in range(100)]
+    assert True in again
+    small = Trader(lambda _: 300e-6, size=1000)
+    assert small.trade(new(READS // 10)).passed == 0

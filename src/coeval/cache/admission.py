@@ -32,10 +32,11 @@ class Costs(NamedTuple):
         float  #: what a miss that is kept takes longer than a read past the cache; where the running estimate begins
     )
     around: float  #: what a read past the cache takes besides making its rows: a reader, a snapshot
+    byte: float = 0.0  #: beyond `keeping`, for each: memory taken anew, which the garbage collector looks through
 
 
-#: Measured by benchmarks/reads.py. ``keeping`` is where the running estimate begins, the others matter in proportion to it alone.
-MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6)
+#: Measured by benchmarks/reads.py and admission.py. ``keeping`` is where the running estimate begins; the others matter in proportion to it.
+MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6, byte=0.3e-9)
 
 #: The part of what its computations cost that a statement may spend on results that earn nothing. Law 9 allows a tenth.
 SHARE = 0.05
@@ -64,7 +65,7 @@ class Account:
 
     __slots__ = (
         "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "name",
-        "passed", "rate", "recent", "span", "trials", "yields",
+        "passed", "rate", "recent", "size", "span", "trials", "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, admission: Admission) -> None:
@@ -78,6 +79,7 @@ class Account:
         self.rate = 0.0  #: what each read may spend
         self.computed = 0
         self.kept = 0
+        self.size = 0  #: bytes of the last one
         self.passed = 0
         self.every = OFTEN  #: of so many reads that would pass one goes through the cache,
         self.left = 0  #: in so many reads; 0: the next
@@ -119,7 +121,7 @@ class Account:
     def spent(self, seconds: float) -> None:
         """A miss that was kept took so long besides its rows, with whatever had to leave for it."""
         keeping, usual = self.keeping, self.costs.keeping
-        seconds -= self.costs.around
+        seconds += self.size * self.costs.byte - self.costs.around
         if seconds > CLIPPED * keeping:
             seconds = CLIPPED * keeping
         elif seconds < usual / 4:
@@ -218,6 +220,7 @@ class Admission:
         if account is None:
             return
         account.kept += 1
+        account.size = entry.size
         if account.rate >= account.keeping:  # dear: it pays for each by itself, and needs no earnings
             entry.account = None
             if account.name in self.passing:
