@@ -35,7 +35,7 @@ class Costs(NamedTuple):
     byte: float = 0.0  #: beyond `keeping`, for each: memory taken anew, which the garbage collector looks through
 
 
-#: Measured by benchmarks/reads.py and admission.py. ``keeping`` is where the running estimate begins; the others matter in proportion to it.
+#: Measured by benchmarks/reads.py and admission.py. ``keeping`` is where the running estimate begins; the others matter in proportion.
 MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6, byte=0.3e-9)
 
 #: The part of what its computations cost that a statement may spend on results that earn nothing. Law 9 allows a tenth.
