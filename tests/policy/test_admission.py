@@ -138,6 +138,13 @@ def test_where_memory_is_short_admission_saves_more_than_keeping_everything(slop
     assert trader.total.seconds < trader.total.uncached
 
 
+def test_what_reads_may_spend_is_not_saved_up():
+    """After thousands of reads without a hit, a time of writes is met with a few keepings, not with hundreds."""
+    trader = warmed()
+    trader.trade(new(READS, 10**6))
+    assert trader.trade([(WRITE, 1), (READ, 1)] * 500).kept <= 45
+
+
 # -- when things change -----------------------------------------------------------------------------------------------
 
 
