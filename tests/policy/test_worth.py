@@ -124,8 +124,7 @@ def test_a_hit_spares_a_dear_one_anew():
     """Its rounds begin again."""
     order = Sieve()
     dear = entry("dear", 1, 1000.0)
-    for one in (dear, entry("other"), entry("another")):
-        order.add(one)
+    order.add(dear)  # alone but for one that comes and goes, so that the hand passes each time
     for n in range(50 * MOST):
         order.add(entry(n))
         if n % (MOST - 2) == 0:
