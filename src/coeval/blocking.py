@@ -83,13 +83,19 @@ def read_at_once(
 
 
 def read_past(
-    store: Store, engine: Engine, sql: str, parameters: Parameters, limit: int | None, readers: Lender | None = None
+    store: Store,
+    engine: Engine,
+    sql: str,
+    parameters: Parameters,
+    limit: int | None,
+    readers: Lender | None = None,
+    event: str = "uncached",
 ) -> tuple[Row, ...]:
-    """Rows past the cache, after analysing the statement."""
+    """Rows past the cache, after analysing the statement; ``event`` is told of it."""
     statement = store.statements.analyse(sql).statement
     check_read(statement)
     check_parameters(statement, parameters)
-    engine.events.tell("uncached")
+    engine.events.tell(event)
     return take_rows(store.readers if readers is None else readers, sql, parameters, limit)
 
 

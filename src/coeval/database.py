@@ -101,11 +101,12 @@ class Database(Reads, DirectWrites, Upkeep):
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                     pass
                 else:
-                    if sql in self._passing and self._engine.passes(sql, asked := hash((sql, params))):
+                    account = self._passing(sql)
+                    if account is not None and account.passes(asked := hash((sql, params))):
                         rows = read_at_once(self._engine, sql, params, None, "passed")
                         if rows is not None:
                             return rows
-                        self._engine.tier.admission.ask_again(sql, asked)
+                        account.ask_again(asked)
             return Reads.query(self, sql, *params, into=into)
 
         query.__doc__ = Reads.query.__doc__
@@ -126,19 +127,23 @@ class Database(Reads, DirectWrites, Upkeep):
                 if rows is None
                 else rows
             )
-        try:
-            found = self._valid(quick_key(sql, params, limit)) if limit is not None else None
-        except TypeError:  # an unhashable parameter
-            found = None
+        found = None
+        if limit is not None:
+            try:
+                found = self._valid(quick_key(sql, params, limit))
+            except TypeError:  # an unhashable parameter
+                pass
+            else:
+                account = self._passing(sql) if found is None and watch is None else None
+                if account is not None and account.passes(asked := hash((sql, params))):
+                    rows = read_at_once(engine, sql, params, limit, "passed")
+                    if rows is not None:
+                        return rows
+                    account.ask_again(asked)
         if found is None:
             wanted = request(sql, params, limit)
             found = self._valid(wanted.key)
             if found is None:
-                if limit is not None and watch is None and engine.passes(sql, wanted.asked()):
-                    rows = read_at_once(engine, sql, params, limit, "passed")
-                    if rows is not None:
-                        return rows
-                    engine.tier.admission.ask_again(sql, wanted.asked())
                 return engine.using(lambda store: self._read_from(store, wanted, watch))
         if watch is not None:
             watch.saw(found.scopes, found.seen())
@@ -172,6 +177,9 @@ class Database(Reads, DirectWrites, Upkeep):
 
     def _read_from(self, store: Store, wanted: Request, watch: Watch | None) -> tuple[Row, ...]:
         engine = self._engine
+        account = self._passing(wanted.sql) if watch is None else None
+        if account is not None and account.passes(wanted.asked()):  # as compute would, sooner
+            return read_past(store, engine, wanted.sql, wanted.parameters, wanted.limit, event="passed")
         return run(compute(wanted, BlockingSource(store), engine.tier, engine.events.tell, watch))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
@@ -349,7 +357,7 @@ class Database(Reads, DirectWrites, Upkeep):
         """Close this face; with the last one of the file all its connections. Waits for the write under way. Twice does no harm."""
         if isinstance(joined(self._engine), Transaction):
             raise ReentryError("close() inside a transaction would wait for it", hint="Close after its block.")
-        self._find, self._direct, self._passing = _nothing, False, {}
+        self._find, self._direct, self._passing = _nothing, False, _nothing
         self._engine.release(self)
 
     def __enter__(self) -> Self:

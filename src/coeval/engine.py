@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import apsw
 
 from .auditor import Auditor
+from .cache.admission import Account
 from .cache.entry import Entry
 from .cache.flights import Flights
 from .cache.losses import Losses
@@ -120,8 +121,8 @@ class Engine:
         self.auditor = Auditor(self, settings.audit) if settings.audit and settings.cache else None
         #: the entry for a key, for the hit paths; each of the others tells the auditor
         self.find: Callable[[Any], Entry | None] = self.tier.find if self.auditor is None else self.auditor.find
-        admission = self.tier.admission
-        self.passing, self.passes = admission.passing, admission.passes  #: which statements to ask about, and how
+        #: the account of a statement whose reads may pass, or None
+        self.passing: Callable[[Any], Account | None] = self.tier.admission.passing.get
         self.lost: deque[tuple[Writer, Turn]] = deque()  #: turns of transactions that nobody can end any more
         self.flights = Flights()
         self.sets = Sets()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coeval.cache.admission import LOAN, MEMORY, MOST, OFTEN, SELDOM, SHARE, Admission, Costs
+from coeval.cache.admission import LOAN, MEMORY, MOST, SELDOM, SHARE, Admission, Costs
 from coeval.cache.entry import Entry
 from policy.trading import READ, WRITE, Trader, new, popular
 
@@ -138,6 +138,13 @@ def test_where_memory_is_short_admission_saves_more_than_keeping_everything(slop
     assert trader.total.seconds < trader.total.uncached
 
 
+def test_what_reads_may_spend_is_not_saved_up():
+    """After thousands of reads without a hit, a time of writes is met with a few keepings, not with hundreds."""
+    trader = warmed()
+    trader.trade(new(READS, 10**6))
+    assert trader.trade([(WRITE, 1), (READ, 1)] * 500).kept <= 45
+
+
 # -- when things change -----------------------------------------------------------------------------------------------
 
 
@@ -255,11 +262,31 @@ def test_a_tier_of_its_own_costs_decides_for_itself():
 
 
 def test_what_keeping_costs_is_measured():
-    """On a slower machine a dearer statement is not worth keeping."""
+    """On a slower machine, and for large results, a dearer statement is not worth keeping; one slow moment says little."""
     admission = Admission(MEMORY)
+    account, other = admission.computed("large", SHORT), admission.computed("small", SHORT)
     for _ in range(1000):
-        admission.spent(MEMORY.around + 50e-6)
-    assert admission.keeping == pytest.approx(50e-6, rel=0.05)
-    admission.spent(10.0)
-    assert admission.keeping < 60e-6
-    assert OFTEN < SELDOM
+        account.spent(MEMORY.around + 50e-6)
+    assert account.keeping == pytest.approx(50e-6, rel=0.05)
+    account.spent(10.0)
+    assert account.keeping < 60e-6
+    assert other.keeping == MEMORY.keeping
+
+
+def test_large_results_that_push_others_out_are_not_kept_in_vain():
+    """What is dear to compute and nearly as dear to keep: as without a cache, or a tenth more."""
+    trader = Trader(lambda _: 300e-6, keeping=110e-6)
+    trader.trade(new(READS // 10))
+    total = trader.trade(new(READS, 10**6))
+    assert total.over <= 0.1 * total.uncached / total.reads
+
+
+def test_keeping_large_results_costs_memory():
+    """So many bytes cost as much as the steps that keep them."""
+    trader = Trader(lambda _: 300e-6, size=1_000_000, limit=1 << 40)
+    trader.trade(new(READS // 10))
+    assert trader.trade(new(READS // 10, 10**6)).passed > READS // 10 * 0.9
+    again = [trader.read("again") for _ in range(100)]
+    assert True in again
+    small = Trader(lambda _: 300e-6, size=1000)
+    assert small.trade(new(READS // 10)).passed == 0

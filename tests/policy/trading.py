@@ -50,8 +50,10 @@ class Trader:
         size: int = 1000,
         always: bool = False,
         finely: bool = False,
+        keeping: float = MEMORY.keeping,
     ) -> None:
-        """``always``: keep everything. ``finely``: a write changes one key, not the table."""
+        """``always``: keep everything. ``finely``: a write changes one key, not the table. ``keeping``: what that takes here."""
+        self.keeping = keeping
         self.rows = rows
         self.size = size
         self.always = always
@@ -105,7 +107,7 @@ class Trader:
             total.passed += 1
             total.seconds += seconds + costs.around + LOOKING
             return False
-        total.seconds += seconds + costs.around + costs.keeping
+        total.seconds += seconds + costs.around + self.keeping
         account = admission.computed(self.name, seconds)
         entry = Entry(
             (self.name, key), (), scopes=(1,), schema=1, stamps=stamps, mark=mark, size=self.size,
@@ -115,7 +117,7 @@ class Trader:
             total.kept += 1
         else:
             admission.refused(account)
-        admission.spent(costs.keeping + costs.around)
+        account.spent(self.keeping + costs.around)
         return False
 
 

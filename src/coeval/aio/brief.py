@@ -21,6 +21,7 @@ from ..values import SIMPLE, adapt_parameters, all_plain
 from ..witnessing import watch_for, witness
 
 if TYPE_CHECKING:
+    from ..cache.admission import Account
     from ..engine import Engine
     from ..rows import Row
     from ..sqlite.statements import Analysis
@@ -100,14 +101,15 @@ def read_briefly(
     return rows
 
 
-def read_passing(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Row, ...] | None:
-    """`read_briefly`, where admission says that what it gives is not worth keeping; ``params`` are hashable."""
-    asked = hash((sql, params))
-    if not engine.passes(sql, asked):
+def read_passing(
+    engine: Engine, account: Account, sql: str, params: tuple[Any, ...], limit: int | None = None
+) -> tuple[Row, ...] | None:
+    """`read_briefly`, where the statement's account says that what it gives is not worth keeping; ``params`` are hashable."""
+    if not account.passes(asked := hash((sql, params))):
         return None
-    rows = read_briefly(engine, sql, params, None, "passed")
+    rows = read_briefly(engine, sql, params, limit, "passed")
     if rows is None:
-        engine.tier.admission.ask_again(sql, asked)
+        account.ask_again(asked)
     return rows
 
 

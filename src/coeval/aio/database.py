@@ -110,8 +110,8 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
                     except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
                         pass
                     else:
-                        if rows is None and sql in engine.passing:
-                            rows = read_passing(engine, sql, params)
+                        if rows is None and (account := engine.passing(sql)) is not None:
+                            rows = read_passing(engine, account, sql, params)
                 if rows is not None:
                     if engine.workers.spent > BUDGET:
                         engine.workers.spent = 0.0

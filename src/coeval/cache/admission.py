@@ -28,12 +28,15 @@ class Costs(NamedTuple):
 
     hit: float
     revalidation: float  #: a hit whose stamps have to be compared
-    keeping: float  #: what a miss that is kept takes longer than a read past the cache; corrected by what is measured
+    keeping: (
+        float  #: what a miss that is kept takes longer than a read past the cache; where the running estimate begins
+    )
     around: float  #: what a read past the cache takes besides making its rows: a reader, a snapshot
+    byte: float = 0.0  #: beyond `keeping`, for each: memory taken anew, which the garbage collector looks through
 
 
-#: Measured by benchmarks/reads.py. ``keeping`` is where the running estimate begins, the others matter in proportion to it alone.
-MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6)
+#: Measured by benchmarks/reads.py and admission.py. ``keeping`` is where the running estimate begins; the others matter in proportion.
+MEMORY = Costs(hit=0.3e-6, revalidation=4.8e-6, keeping=9e-6, around=2.8e-6, byte=0.3e-9)
 
 #: The part of what its computations cost that a statement may spend on results that earn nothing. Law 9 allows a tenth.
 SHARE = 0.05
@@ -42,13 +45,13 @@ SHARE = 0.05
 LOAN, SAVED = 64, 8
 
 #: Of reads that would pass one in so many goes through the cache: the least and, while that earns nothing, the most.
-OFTEN, SELDOM = 16, 256
+OFTEN, SELDOM = 16, 512
 
 #: Kept entries whose hits are asked for while they live.
-WATCHED = 64
+WATCHED = 32
 
-#: Accounts kept at the most (the oldest half goes), and hashes of keys asked for lately: half a megabyte, taken when first needed.
-MOST, WINDOW = 2048, 1 << 16
+#: Accounts kept at the most (the oldest half goes); and the places for hashes of keys asked for lately, less one: half a megabyte.
+MOST, WINDOW = 2048, (1 << 16) - 1
 
 #: A computation counts for at most so many times the usual: the machine may have been busy.
 CLIPPED = 4.0
@@ -61,20 +64,22 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance", "computed", "cost", "costs", "decided", "every", "high", "kept", "left", "most", "name", "passed", "rate",
-        "recent", "span", "trials", "yields",
+        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "name",
+        "passed", "rate", "recent", "size", "span", "trials", "yields",
     )  # fmt: skip
 
-    def __init__(self, name: Hashable, costs: Costs, loan: float) -> None:
+    def __init__(self, name: Hashable, admission: Admission) -> None:
         self.name = name
-        self.costs = costs
-        self.most = loan
-        self.balance = loan
+        self.costs = admission.costs
+        self.door = admission.door
+        self.keeping = admission.costs.keeping  #: what keeping costs, as measured: more for large results
+        self.balance = LOAN * self.keeping
         self.cost = 0.0  #: of a read past the cache
         self.high = 0.0  #: the last one, where that took far longer
         self.rate = 0.0  #: what each read may spend
         self.computed = 0
         self.kept = 0
+        self.size = 0  #: bytes of the last one
         self.passed = 0
         self.every = OFTEN  #: of so many reads that would pass one goes through the cache,
         self.left = 0  #: in so many reads; 0: the next
@@ -84,11 +89,44 @@ class Account:
         self.decided = 0  #: trials that have ended since reads began to pass
         self.yields = 0.0  #: what such a trial has earned
 
+    def passes(self, asked: int) -> bool:
+        """`Admission.passes`, for one whose reads pass now."""
+        left = self.left
+        if left <= 0:
+            return False
+        door = self.door
+        slot = asked & WINDOW
+        if door[slot] == asked:
+            if self.balance + (self.span - left) * self.rate >= self.keeping:
+                return False
+            if self.span - left >= OFTEN:  # it may have earned more than is known
+                self.count()
+                self.settle_all()
+        else:
+            door[slot] = asked
+        self.left = left - 1
+        return True
+
+    def ask_again(self, asked: int) -> None:
+        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
+        self.door[asked & WINDOW] = 0
+        self.left += 1
+
     def count(self) -> None:
         """Count the reads that have passed since the last time, and what they may spend."""
         passed, self.span = self.span - self.left, self.left
         self.passed += passed
         self.balance += passed * self.rate
+
+    def spent(self, seconds: float) -> None:
+        """A miss that was kept took so long besides its rows, with whatever had to leave for it."""
+        keeping, usual = self.keeping, self.costs.keeping
+        seconds += self.size * self.costs.byte - self.costs.around
+        if seconds > CLIPPED * keeping:
+            seconds = CLIPPED * keeping
+        elif seconds < usual / 4:
+            seconds = usual / 4
+        self.keeping = keeping + (seconds - keeping) / 32
 
     def whole(self, seconds: float) -> float:
         """What a read past the cache takes, whose rows take ``seconds``."""
@@ -96,7 +134,7 @@ class Account:
 
     def earn(self, seconds: float) -> None:
         """Hits have saved ``seconds``, or have cost them where that is negative."""
-        self.balance = max(0.0, min(self.balance + seconds, self.most))
+        self.balance = max(0.0, min(self.balance + seconds, LOAN * self.keeping))
 
     def revalidated(self, entry: Entry) -> None:
         """``entry`` was proved by its stamps."""
@@ -116,9 +154,10 @@ class Account:
         self.earn(earned)
         return earned
 
-    def settle_all(self) -> float:
+    def settle_all(self) -> None:
         """`settle` for all that is watched."""
-        return sum(map(self.settle, list(self.trials.values()) + list(self.recent.values())))
+        for one in (*list(self.trials.values()), *list(self.recent.values())):
+            self.settle(one)
 
     def unwatch(self, entry: Entry) -> None:
         """``entry`` leaves, or makes room among the watched; where it was a trial, that has ended."""
@@ -134,16 +173,12 @@ class Account:
 class Admission:
     """The accounts of one tier, which calls `kept` and `left` under its lock; the rest is safe from any thread."""
 
-    def __init__(self, costs: Costs, window: int = WINDOW) -> None:
-        """``window``: a power of two; about so many keys asked for lately are remembered."""
+    def __init__(self, costs: Costs) -> None:
         self.costs = costs
-        self.keeping = costs.keeping  #: as measured
         #: the accounts of those whose reads pass now; never replaced
         self.passing: dict[Hashable, Account] = {}
         self._accounts: dict[Hashable, Account] = {}
-        self._asked = array("q", bytes(8))
-        self._mask = 0
-        self._window = window
+        self.door = array("q", bytes(8 * (WINDOW + 1)))  #: hashes of keys asked for lately, each in its place
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -154,50 +189,29 @@ class Admission:
         Once False, it stays so for this key until a result was kept or refused.
         """
         account = self.passing.get(name)
-        if account is None:
-            return False
-        left = account.left
-        if left <= 0:
-            return False
-        slot = asked & self._mask
-        if self._asked[slot] == asked:
-            if account.balance + (account.span - left) * account.rate >= self.keeping:
-                return False
-            if account.span - left >= OFTEN:  # it may have earned more than is known
-                account.count()
-                account.settle_all()
-        else:
-            self._asked[slot] = asked
-        account.left = left - 1
-        return True
-
-    def ask_again(self, name: Hashable, asked: int) -> None:
-        """What was to pass could not, in the quick way, and `passes` will be asked once more: as if it had not been."""
-        self._asked[asked & self._mask] = 0
-        account = self.passing.get(name)
-        if account is not None:
-            account.left += 1
+        return account is not None and account.passes(asked)
 
     def computed(self, name: Hashable, seconds: float) -> Account:
         """``name`` was computed in ``seconds``; its account, made if there is none."""
         account = self._accounts.get(name)
         if account is None:
             account = self._open(name)
-        seconds = account.whole(seconds)
+        seconds += self.costs.around
         cost = account.cost
         count = account.computed = account.computed + 1
         if count <= FIRST:
-            account.cost = seconds if count == 1 else min(cost, seconds)
+            account.cost = cost = seconds if count == 1 else min(cost, seconds)
         elif seconds <= CLIPPED * cost:
-            account.cost = cost + (seconds - cost) / min(count, 16)
+            account.cost = cost = cost + (seconds - cost) / min(count, 16)
             account.high = 0.0
         elif account.high:
-            account.cost = min(seconds, account.high)
+            account.cost = cost = min(seconds, account.high)
             account.high = 0.0
         else:
             account.high = seconds  # the machine may have been busy
-        account.rate = SHARE * account.cost
-        account.balance = min(account.balance + account.rate, LOAN * self.keeping)
+        account.rate = rate = SHARE * cost
+        if account.balance < LOAN * account.keeping:
+            account.balance += rate
         return account
 
     def kept(self, entry: Entry) -> None:
@@ -206,6 +220,12 @@ class Admission:
         if account is None:
             return
         account.kept += 1
+        account.size = entry.size
+        if account.rate >= account.keeping:  # dear: it pays for each by itself, and needs no earnings
+            entry.account = None
+            if account.name in self.passing:
+                self._leave(account)
+            return
         watched = account.recent if account.left > 0 else account.trials
         watched[id(entry)] = entry
         if len(watched) > WATCHED:
@@ -215,12 +235,6 @@ class Admission:
     def refused(self, account: Account) -> None:
         """What was computed last has cost what keeping costs, and could not be kept."""
         self._charge(account)
-
-    def spent(self, seconds: float) -> None:
-        """A miss that was kept took so long besides its rows."""
-        seconds -= self.costs.around
-        least, most = self.costs.keeping / 4, self.costs.keeping * 16
-        self.keeping += (min(max(seconds, least), CLIPPED * self.keeping, most) - self.keeping) / 64
 
     def left(self, entry: Entry) -> None:
         """``entry`` is not kept any more."""
@@ -234,7 +248,7 @@ class Admission:
         if account is None:
             return None
         return (
-            f"computing takes {account.cost * 1e6:.0f} µs and keeping the result {self.keeping * 1e6:.0f} µs more, which hits have not "
+            f"computing takes {account.cost * 1e6:.0f} µs and keeping the result {account.keeping * 1e6:.0f} µs more, which hits have not "
             f"earned: so far {account.kept} were kept and {account.passed} not"
         )
 
@@ -245,29 +259,28 @@ class Admission:
             for old in list(self._accounts)[: MOST // 2]:
                 self._accounts.pop(old, None)
                 self.passing.pop(old, None)
-        return self._accounts.setdefault(name, Account(name, self.costs, LOAN * self.keeping))
+        return self._accounts.setdefault(name, Account(name, self))
 
     def _charge(self, account: Account) -> None:
         account.count()
-        account.balance -= self.keeping
+        account.balance -= account.keeping
         if account.name in self.passing:
             if account.left <= 0:
                 self._look_again(account)
-        elif account.balance <= 0 and not self._dear(account):
+        elif account.balance <= 0 and account.rate < account.keeping:
             account.settle_all()
             if account.balance <= 0:
                 self._pass(account)
         account.balance = max(0.0, account.balance)
 
-    def _dear(self, account: Account) -> bool:
-        """Whether keeping is a small part of what computing takes."""
-        return account.rate >= self.keeping
+    def _leave(self, account: Account) -> None:
+        """From now on what it gives is kept at first sight again."""
+        self.passing.pop(account.name, None)
+        account.left = account.span = 0
+        account.balance = LOAN * account.keeping
 
     def _pass(self, account: Account) -> None:
         """From now on its reads pass."""
-        if not self._mask:
-            self._asked = array("q", bytes(8 * self._window))  # before the mask, which is read without a lock
-            self._mask = self._window - 1
         account.every, account.decided, account.yields = OFTEN, 0, 0.0
         account.left = account.span = OFTEN
         if self._accounts.get(account.name) is account:  # else it was forgotten
@@ -275,14 +288,13 @@ class Admission:
 
     def _look_again(self, account: Account) -> None:
         """A read that would have passed went through the cache: has anything changed?"""
-        account.balance = max(0.0, min(account.balance, SAVED * self.keeping))
-        earned = account.settle_all()
-        if self._dear(account) or (account.decided >= OFTEN and account.yields > self.keeping):
-            self.passing.pop(account.name, None)
-            account.left = account.span = 0
-            account.balance = LOAN * self.keeping
+        account.balance = max(0.0, min(account.balance, SAVED * account.keeping))
+        # Not of trials: they have lain untouched for long, and to look at them would take as long as the read.
+        earned = sum(map(account.settle, list(account.recent.values())))
+        if account.decided >= OFTEN and account.yields > account.keeping:
+            self._leave(account)
             return
-        if earned > self.keeping:
+        if earned > account.keeping:
             account.every = max(OFTEN, account.every // 2)
         else:
             account.every = min(SELDOM, account.every * 2)

@@ -24,7 +24,7 @@ class Entry:
 
     __slots__ = (
         "account", "cost", "credited", "hits", "key", "mark", "newer", "older", "passed", "rows", "schema", "scopes", "size",
-        "spared", "stamps",
+        "spared", "stamps", "worth",
     )  # fmt: skip
 
     def __init__(
@@ -51,11 +51,12 @@ class Entry:
         self.hits = 0  #: by the clock
         self.account = account  #: what its hits are credited to while it is kept, and how many were
         self.credited = 0
-        # the tier's order of arrival, the hits when its hand last passed, and how often that spared it since
+        # the tier's order of arrival, the hits when its hand last passed, and how often that spared it since for its worth
         self.older: Entry | None = None
         self.newer: Entry | None = None
         self.passed = 0
         self.spared = 0
+        self.worth = 0
 
     def seen(self) -> Seen:
         """What a snapshot says in which this entry is valid; its mark is true by itself."""

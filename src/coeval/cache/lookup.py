@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Mark, Seen, Stamp
 from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
-from .admission import Admission
+from .admission import Account, Admission
 from .entry import Entry
 from .key import Key
 from .size import ENTRY, SCOPE, key_size, result_size
@@ -129,7 +129,7 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
     epoch, time, admission = tier.epoch, source.time, tier.admission
     begun = time()
     plan = await source.plan(request)
-    passes = plan.cacheable and admission.passes(request.sql, request.asked())
+    passes = plan.cacheable and request.sql in admission.passing and admission.passes(request.sql, request.asked())
     if passes and watch is None:
         tell("passed")
         return await source.rows(request)
@@ -149,8 +149,8 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
                     if watch is not None:
                         watch.saw(scopes, seen)
                     if not passes:
-                        _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
-                        admission.spent(time() - begun - cost)
+                        account = _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
+                        account.spent(time() - begun - cost)
                     return rows
             finally:
                 await source.end(reading)
@@ -221,7 +221,7 @@ def _keep(
     tier: Tier,
     epoch: int,
     tell: Tell,
-) -> None:
+) -> Account:
     account = tier.admission.computed(request.sql, cost)
     if worth_keeping(seen, scopes):
         entry = Entry(
@@ -236,6 +236,7 @@ def _keep(
             account=account,
         )
         if tier.put(entry, epoch):
-            return
+            return account
     tier.admission.refused(account)
     tell("refused")
+    return account

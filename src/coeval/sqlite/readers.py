@@ -10,7 +10,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..errors import PoolTimeoutError
 from .connection import Connection
@@ -81,8 +80,11 @@ class Readers:
         has it later is hit.
         """
         if connection.held:
-            with suppress(IndexError):
+            try:
                 connection.held.pop()
+            except IndexError:
+                pass
+            else:
                 self.give_back_doubtful(connection)
                 return
         self.discard(connection)

@@ -41,7 +41,8 @@ class Sieve:
             self._newest.newer = entry
         self._newest = entry
         self._count += 1
-        self._worths += _worth(entry)
+        entry.worth = worth = _worth(entry)
+        self._worths += worth
 
     def remove(self, entry: Entry) -> None:
         """``entry`` leaves; the hand moves on if it stood there."""
@@ -57,7 +58,7 @@ class Sieve:
             entry.newer.older = entry.older
         entry.older = entry.newer = None
         self._count -= 1
-        self._worths -= _worth(entry)
+        self._worths -= entry.worth
 
     def victim(self) -> Entry | None:
         """The entry to evict, still in its place; None when there is none. Walks two rounds at the most."""
@@ -69,7 +70,7 @@ class Sieve:
                 entry.passed = entry.hits
                 entry.spared = 0
             else:
-                rounds = _rounds(_worth(entry) - usual) - entry.spared
+                rounds = _rounds(entry.worth - usual) - entry.spared
                 if rounds <= 0:
                     break
                 entry.spared += 1
