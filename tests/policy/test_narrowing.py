@@ -432,7 +432,9 @@ def test_without_the_parser_nothing_is_narrowed_and_the_reason_says_so(monkeypat
     monkeypatch.setattr(syntax, "_parsers", [])
     monkeypatch.setitem(sys.modules, "syntaqlite", None)
     found = narrow("SELECT * FROM orders WHERE customer_id = 1", SCHEMA)
-    assert set(found.values()) == {"the SQL parser syntaqlite is not installed (pip install 'coeval[track]') or cannot be loaded"}
+    assert set(found.values()) == {
+        "the SQL parser syntaqlite is not installed (pip install 'coeval[track]') or cannot be loaded"
+    }
 
 
 def test_a_parser_of_another_version_narrows_nothing(monkeypatch: pytest.MonkeyPatch):
