@@ -9,7 +9,6 @@ import atexit
 import logging
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -27,6 +26,7 @@ from .config import Settings, conflicts
 from .errors import ClosedError, ConfigError, OpenError
 from .events import Events, Statistics
 from .housekeeper import housekeeper
+from .registry import LONGEST_WAIT_TO_FORK, registry
 from .sqlite import guard, tags
 from .sqlite.functions import Function, Functions
 from .sqlite.readers import Retired
@@ -44,56 +44,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 log = logging.getLogger("coeval")
-
-
-class _Registry:
-    """The engines of this process by real path. Opening one waits for others of its path alone, never under `lock`."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.opening: dict[str, Any] = {}  #: a lock for each path that was ever opened
-        self.engines: dict[str, Engine] = {}
-        self.held: list[Any] = []  #: of `opening`, by the thread that forks
-        self.paused: list[Engine] = []
-        self.closing: set[Engine] = set()  #: closed, and waiting for units that are still open
-
-    def before_fork(self) -> None:
-        """Nothing opens or closes from now on, until the fork is done."""
-        end = time.monotonic() + LONGEST_WAIT_TO_FORK
-        # With a deadline: an on_connect that opens another file holds one and waits for the next.
-        with self.lock:
-            opening = list(self.opening.values())
-        self.held = [lock for lock in opening if lock.acquire(timeout=max(0.0, end - time.monotonic()))]
-        self.lock.acquire()
-        self.paused = list(self.engines.values())
-        for engine in self.paused:
-            engine.before_fork()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        for engine in self.paused:
-            engine.after_fork_in_parent()
-        self.lock.release()
-        for lock in self.held:
-            lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """The locks may be held by threads that do not exist here."""
-        self.lock = threading.RLock()
-        self.opening = {}
-        housekeeper.after_fork()
-        for engine in self.engines.values():
-            engine.after_fork_in_child()
-        for engine in self.closing:
-            engine.after_fork_in_child()
-        self.closing = set()
-
-
-_registry = _Registry()
-
-
-#: Seconds that a fork waits for the calls under way in other threads.
-LONGEST_WAIT_TO_FORK = 1.0
 
 
 def _nothing() -> Mark:
@@ -184,14 +134,14 @@ class Engine:
 
     def release(self, face: Face) -> None:
         """``face`` is closed, once; with the last one everything is."""
-        with _registry.lock:
+        with registry.lock:
             if face._closed:
                 return
             face._closed = True
             self._users -= 1
             if self._users:
                 return
-            _registry.engines.pop(self.path, None)
+            registry.engines.pop(self.path, None)
         self._close()
 
     def add_function(self, function: Function) -> None:
@@ -246,7 +196,7 @@ class Engine:
             self._retired = [one for one in self._retired if not one.finished()]
         if self._closed and not self._retired:
             housekeeper.remove(self)
-            _registry.closing.discard(self)
+            registry.closing.discard(self)
         if store is None or self._closed:
             return
         try:
@@ -351,7 +301,7 @@ class Engine:
         if store is not None:
             self._retired.append(store)
             store.close(self.settings.timeout)
-        _registry.closing.add(self)
+        registry.closing.add(self)
         housekeeper.add(self)
         self.workers.close()
         self.look()
@@ -375,11 +325,11 @@ def engine_for(path: str, settings: Settings) -> Engine:
         private = tempfile.mkdtemp(prefix="coeval-")
         path = os.path.join(private, "memory.db")
     real = os.path.realpath(path)
-    with _registry.lock:
-        opening = _registry.opening.setdefault(real, threading.RLock())
+    with registry.lock:
+        opening = registry.opening.setdefault(real, threading.RLock())
     with opening:
-        with _registry.lock:
-            engine = _registry.engines.get(real)
+        with registry.lock:
+            engine = registry.engines.get(real)
             if engine is not None:
                 _refuse_conflicts(engine, settings, path)
                 engine._users += 1
@@ -396,8 +346,8 @@ def engine_for(path: str, settings: Settings) -> Engine:
             raise
         if private:
             atexit.register(engine.remove_private)
-        with _registry.lock:
-            _registry.engines[real] = engine
+        with registry.lock:
+            registry.engines[real] = engine
             engine._users = 1
         housekeeper.add(engine)
         return engine
@@ -414,12 +364,4 @@ def _refuse_conflicts(engine: Engine, settings: Settings, path: str) -> None:
 
 def is_open(path: str) -> bool:
     """Whether the real path ``path`` is open in this process."""
-    return path in _registry.engines
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_registry.before_fork,
-        after_in_parent=_registry.after_fork_in_parent,
-        after_in_child=_registry.after_fork_in_child,
-    )
+    return path in registry.engines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coeval.cache.entry import Entry
+from coeval.cache.identity import Identity
 from coeval.cache.losses import LONGEST, MOST, Advice, Losses, worth_tracking
 from coeval.coherence.buckets import column_scope
 from coeval.coherence.scopes import table_scope, tag_scope
@@ -43,7 +44,7 @@ def test_a_bucket_counts_for_its_table_and_once():
     [
         (("q",), ("q", False)),
         ((2, "q", 1, int), ("q", False)),
-        ((("call", "app.report", "v1"), 1), ("app.report", True)),
+        ((Identity("app.report"), 1, int), ("app.report", True)),
         ((("value", "x"),), None),
         (("q" * (LONGEST + 1),), None),
     ],

@@ -14,7 +14,7 @@ import pytest
 
 import coeval
 from coeval import errors
-from coeval.engine import _registry
+from coeval.registry import registry
 
 
 @pytest.fixture
@@ -202,11 +202,11 @@ def test_close_from_inside_an_sql_function(path):
     db.create_function("close_now", close_now, 1)
     db.execute("UPDATE t SET x = close_now(x)")
     assert db.closed
-    store = next(iter(_registry.closing), None)
+    store = next(iter(registry.closing), None)
     end = time.monotonic() + 5
-    while store is not None and _registry.closing and time.monotonic() < end:
+    while store is not None and registry.closing and time.monotonic() < end:
         time.sleep(0)
-    assert set() == _registry.closing
+    assert set() == registry.closing
 
 
 def test_rowid_zero(db):

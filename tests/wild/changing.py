@@ -58,6 +58,8 @@ class Trial:
         self.foreign_keys = "ON" if foreign.execute("PRAGMA foreign_keys") == [(1,)] else "OFF"
         for table in tables:
             foreign.execute(f"CREATE TEMP TABLE saved_{table} AS SELECT * FROM main.{table}")
+        admission = db._engine.tier.admission  # all is kept: what it is worth is another question
+        admission.costs = admission.costs._replace(keeping=0.0)
         self.first = {name: keep(db, query.sql, *query.params) for name, query in queries.items()}
 
         @db.cached
