@@ -2,12 +2,13 @@
 
 Names in use: ``revalidated`` (an entry was valid after a commit elsewhere), ``miss`` (computed and offered to the cache), ``uncached``
 (read past the cache), ``passed`` (likewise, because keeping such results was not worth it), ``refused`` (a result that could not be
-kept), ``write`` (a write transaction committed), ``verified`` (triggers looked at; ``repaired`` says how many), ``reopened`` (the file was
-replaced, or the process forked), ``checkpoint`` (all of the write-ahead log is in the file), ``pinned`` (a reader keeps the log from shrinking past its limit: ``pid``, ``age`` in seconds,
-``statement`` or None, ``pages`` of the log, and whether it was ``ended``), ``optimized`` (statistics of tables were made anew),
-``audit_difference`` (a kept result is wrong, which the setting `audit` has found: ``statement``, or the function's name, its
-``parameters``, its ``read_set``, which are pairs of name and stamp, or None where the clock alone proves it, what was ``kept`` and what
-was ``computed``). Hits by the commit clock are counted, not told: telling would cost more than the hit.
+kept), ``write`` (a write transaction committed), ``verified`` (triggers looked at; ``repaired`` says how many), ``reopened`` (the file
+was replaced, or the process forked), ``checkpoint`` (all of the write-ahead log is in the file), ``pinned`` (a reader keeps the log from
+shrinking past its limit: ``pid``, ``age`` in seconds, ``statement`` or None, ``pages`` of the log, and whether it was ``ended``),
+``optimized`` (statistics of tables were made anew), ``audit_difference`` (a kept result is wrong, which the setting `audit` has found:
+``statement``, or the function's name, its ``parameters``, its ``read_set``, which are pairs of name and stamp, or None where the clock
+alone proves it, what was ``kept`` and what was ``computed``). Hits by the commit clock are counted, not told: telling would cost more
+than the hit.
 
 Ring: shell.
 """
