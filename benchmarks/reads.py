@@ -67,9 +67,7 @@ class Bench:
         self.missed = stack.enter_context(coeval.open(missed))
         self.uncached = stack.enter_context(coeval.open(uncached, cache=None))
         for db in (self.hit, self.missed):
-            admission = (
-                db._engine.tier.admission
-            )  # keeping is free, so all is kept: what it is worth is admission.py's question
+            admission = db._engine.tier.admission  # all is kept: what it is worth is admission.py's question
             admission.costs = admission.costs._replace(keeping=0.0)
         self.raw = _connected(stack, uncached)
         self.stamps = _connected(stack, hit)

@@ -64,7 +64,7 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "name",
+        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "loan", "name",
         "passed", "rate", "recent", "size", "span", "trials", "yields",
     )  # fmt: skip
 
@@ -73,7 +73,8 @@ class Account:
         self.costs = admission.costs
         self.door = admission.door
         self.keeping = admission.costs.keeping  #: what keeping costs, as measured: more for large results
-        self.balance = LOAN * self.keeping
+        self.balance = 0.0
+        self.loan = LOAN  #: keepings to come that cost it nothing, however long they take: the machine may be busy
         self.cost = 0.0  #: of a read past the cache
         self.high = 0.0  #: the last one, where that took far longer
         self.rate = 0.0  #: what each read may spend
@@ -263,6 +264,9 @@ class Admission:
 
     def _charge(self, account: Account) -> None:
         account.count()
+        if account.loan > 0:
+            account.loan -= 1
+            return
         account.balance -= account.keeping
         if account.name in self.passing:
             if account.left <= 0:
@@ -277,7 +281,7 @@ class Admission:
         """From now on what it gives is kept at first sight again."""
         self.passing.pop(account.name, None)
         account.left = account.span = 0
-        account.balance = LOAN * account.keeping
+        account.loan = LOAN
 
     def _pass(self, account: Account) -> None:
         """From now on its reads pass."""
