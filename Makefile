@@ -32,7 +32,7 @@ soak:
 	@"$(PYTHON)" tools/test.py --soak $(ARGS)
 
 torture:
-	@"$(PYTHON)" tools/environment.py .venv-torture cli
+	@"$(PYTHON)" tools/environment.py .venv-torture cli,track
 	@PYTHONPATH=tests .venv-torture/bin/python -P -m torture $(ARGS)
 
 bench:
