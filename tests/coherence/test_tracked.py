@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import coeval
+from coeval import engine as engine_module
 from coeval import errors
 
 
@@ -595,3 +596,29 @@ def test_refresh_peek_invalidate(db, counted):
     db.execute("INSERT INTO t VALUES (3, 3)")
     assert total.peek() is None
     assert {"total": 3} == counted.runs
+
+
+def test_one_that_another_thread_has_just_proved_is_not_given_old(db, counted, monkeypatch):
+    """Without `stale_while_revalidate` nothing old is given, though it was proved after this call had looked at the time."""
+
+    @db.cached
+    def total():
+        counted.ran("total")
+        return db.scalar(SUM)
+
+    assert 3 == total()
+    db.execute("INSERT INTO u VALUES (1)")  # so that stamps are looked at
+    see = engine_module.Engine.using
+
+    def seen_late(engine, work):
+        found = see(engine, work)
+        (entry,) = [one for one in engine.tier._entries.values() if one.rows == 3]
+        entry.proved = time.monotonic()  # another thread's call, between that look and the stamps of this one
+        return found
+
+    db.execute("INSERT INTO t VALUES (3, 3)")
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_module.Engine, "using", seen_late)
+        assert 6 == total()
+    assert 0 == total.cache_info().stale
+    assert {"total": 2} == counted.runs

@@ -181,9 +181,7 @@ async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: 
         before = flight.before
         if before is not None:
             await _wait(call, before, mine)
-        call.flights.depart(
-            flight
-        )  # before anything is looked at: who comes from now on may know more than what is seen
+        call.flights.depart(flight)  # before anything is looked at: who comes from now on may know more
         if before is not None or look:
             entry = await _valid(call, serve_stale=False)
             if entry is not None:
@@ -233,7 +231,8 @@ async def _valid(call: Shell, *, serve_stale: bool) -> KeptCall | None:
         return None
     ended = call.firm and not valid and _ended(entry, seen)
     since = entry.expires if valid else min(entry.proved, entry.expires)
-    if serve_stale and not ended and time < since + call.options.stale:
+    # Another thread may have proved it since the time was looked at, so that a bound of 0 alone would let it pass.
+    if call.options.stale and serve_stale and not ended and time < since + call.options.stale:
         call.counts.stale += 1
         call.later()
         return entry  # type: ignore[no-any-return]
