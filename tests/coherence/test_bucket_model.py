@@ -13,6 +13,7 @@ import coeval
 from coherence.asking import cached
 
 from processes import ForeignError
+from scale import scaled
 
 RESET = """
 DROP TABLE IF EXISTS line; DROP TABLE IF EXISTS t; DROP TABLE IF EXISTS log;
@@ -162,7 +163,10 @@ class World:
 
 
 @pytest.mark.timeout(3600)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=scaled(1000, 25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(operations=OPERATIONS)
 def test_narrowed_results_always_equal_uncached_ones(db, foreign, operations):
     """Writes of every kind, keys, triggers and columns that come and go, by us and by another program, in any order."""
