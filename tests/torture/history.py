@@ -16,7 +16,7 @@ class History:
         self.board = Board()
         for cell, version in enumerate(versions):
             self.board.known[cell] = self.board.begun[cell] = version
-        self._publisher = Publisher(self.board)
+        self.publisher = Publisher(self.board)
 
     def begins(self, version: int, cell: int = 0) -> None:
         """The commit of ``version`` is about to be made."""
@@ -24,7 +24,7 @@ class History:
 
     def returns(self, version: int, cell: int = 0) -> None:
         """It has returned."""
-        self._publisher.commits({cell: version})
+        self.publisher.commits({cell: version})
 
     def commits(self, version: int, cell: int = 0) -> None:
         """Both."""

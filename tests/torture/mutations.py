@@ -78,7 +78,8 @@ class Mutations:
             for number in range(table.size):
                 at, version = table.first + number, found.get(number)
                 if version is None:
-                    if not board.known[at] & 1:
+                    # It may be even in `begun` alone: who has committed the row before has not got to saying so.
+                    if not board.known[at] & board.begun[at] & 1:
                         absence = board.next_absence(at)
                         board.begin(at, absence)
                         versions[at] = absence

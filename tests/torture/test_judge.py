@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from torture import judge
 from torture.history import History
 from torture.moments import Answers
+from torture.mutations import Mutations
 from torture.reading import Judging, in_group, row_version
 from torture.tally import Tally, evidence
 from torture.world import ACCOUNTS, GROUPS, KIND, TABLES, TOTAL, cell, group_of
@@ -110,6 +113,18 @@ def test_publishing_late_takes_nothing_back():
     history.returns(6)
     history.returns(4)
     assert "stale" == Call(history).gives(4)
+
+
+def test_a_row_that_goes_before_its_coming_was_published():
+    """Its writer is slow to say that it came; who has deleted it meanwhile says a later absence."""
+    history = History(*[1] * len(History().board.known))
+    at = cell("item", 3)
+    history.begins(4, at)  # and is committed
+    gone = Mutations(history.board, random.Random(1), ()).settle(lambda sql: [])
+    history.publisher.commits(gone)
+    history.returns(4, at)
+    assert "" == judge.cell(None, history.board.known[at], history.board.begun[at], history.board.gone[at]).wrong
+    assert "stale" == judge.cell(4, history.board.known[at], history.board.begun[at], history.board.gone[at]).wrong
 
 
 def version_in(group, after):
