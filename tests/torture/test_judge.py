@@ -120,7 +120,7 @@ def test_a_row_that_goes_before_its_coming_was_published():
     history = History(*[1] * len(History().board.known))
     at = cell("item", 3)
     history.begins(4, at)  # and is committed
-    gone = Mutations(history.board, random.Random(1), ()).settle(lambda sql: [])
+    gone = Mutations(history.board, random.Random(1), ()).settle(lambda _sql: [])
     history.publisher.commits(gone)
     history.returns(4, at)
     assert "" == judge.cell(None, history.board.known[at], history.board.begun[at], history.board.gone[at]).wrong

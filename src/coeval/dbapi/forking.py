@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 
-from ..engine import LONGEST_WAIT_TO_FORK
+from ..registry import LONGEST_WAIT_TO_FORK
 from .handle import FileHandle
 from .undertaker import undertaker
 
