@@ -82,7 +82,7 @@ def plain(page: Any) -> tuple[Any, Any]:
 def with_dogpile(page: Any) -> tuple[Any, Any]:
     from dogpile.cache import make_region
 
-    cached = make_region().configure("dogpile.cache.memory").cache_on_arguments()(page)
+    cached: Any = make_region().configure("dogpile.cache.memory").cache_on_arguments()(page)
     return cached, cached.invalidate
 
 
