@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 from .blocking import run, stamps_for
 from .cache.arguments import Arguments
 from .cache.canonical import NotCanonical, canonical
+from .cache.counts import Counts
 from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
 from .cache.key import Key
 from .cache.options import Named, checked
 from .cache.private import given
-from .cache.tracked import Counts, KeptCall, Raised, Shell, answer, peek, refresh, renew
+from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
 from .coherence.scopes import Scope, function_scope, tag_scopes
 from .coherence.stamps import Mark, Seen

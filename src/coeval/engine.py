@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import apsw
 
-from .auditor import Auditor
 from .cache.admission import Account
+from .cache.counts import Counts
 from .cache.entry import Entry
 from .cache.flights import Flights
 from .cache.losses import Losses
-from .cache.tracked import Counts
 from .coherence.stamps import Mark, Seen
 from .config import Settings, conflicts
 from .errors import ClosedError, ConfigError, OpenError
@@ -38,6 +37,7 @@ from .unit import joined
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from .auditor import Auditor
     from .sqlite.place import Turn
     from .sqlite.writer import Writer
 
@@ -68,7 +68,11 @@ class Engine:
         self.events = Events()
         self.tier = MemoryTier(settings.memory_limit if settings.cache else 0)
         #: audits a share of the hits; None where none is asked for
-        self.auditor = Auditor(self, settings.audit) if settings.audit and settings.cache else None
+        self.auditor: Auditor | None = None
+        if settings.audit and settings.cache:
+            from .auditor import Auditor
+
+            self.auditor = Auditor(self, settings.audit)
         #: the entry for a key, for the hit paths; each of the others tells the auditor
         self.find: Callable[[Any], Entry | None] = self.tier.find if self.auditor is None else self.auditor.find
         #: the account of a statement whose reads may pass, or None

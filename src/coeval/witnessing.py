@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial, wraps
@@ -70,6 +69,8 @@ def apart() -> Iterator[None]:
 @cache
 def carry_into_threads() -> None:
     """Wrap ``Thread.start`` and ``ThreadPoolExecutor.submit``, once."""
+    from concurrent.futures import ThreadPoolExecutor
+
     start: Callable[[threading.Thread], None] = threading.Thread.start
     submit: Callable[..., Any] = ThreadPoolExecutor.submit
 

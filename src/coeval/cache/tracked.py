@@ -11,7 +11,7 @@ Ring: flow.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from ..coherence.proof import Proof, Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Mark, Seen
 from ..coherence.validity import valid_by_stamps, worth_keeping
+from .counts import Counts
 from .entry import Entry
 from .flights import Flight, Flights, Landed
 from .key import Key
@@ -63,18 +64,6 @@ class KeptCall(Entry):
     expires: float  #: time.monotonic() at which it ends; inf: never
     proved: float  #: when it was last known to be valid
     stale: float  #: seconds for which it may be given after that
-
-
-@dataclass
-class Counts:
-    """What became of the calls of one function, or of those for plain values."""
-
-    hits: int = 0
-    misses: int = 0
-    joined: int = 0
-    stale: int = 0
-    unkept: int = 0
-    said: set[str] = field(default_factory=set)
 
 
 class Shell(Protocol):

@@ -10,7 +10,6 @@ Ring: policy.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 
 #: A scope's number, the primary key of its row in ``_coeval_stamps``.
 Scope = int
@@ -23,6 +22,8 @@ TAGS = 4096
 
 def tag_scope(tag: str) -> Scope:
     """The scope of ``tag``."""
+    from hashlib import blake2b  # not for everybody who imports this
+
     return 1 + int.from_bytes(blake2b(tag.encode(errors="surrogatepass"), digest_size=8).digest(), "big") % TAGS
 
 
@@ -38,6 +39,8 @@ def function_scope(name: str) -> Scope:
 
 def value_scope(text: str) -> Scope:
     """The scope of the plain value whose key has this text: among those of tags, by another digest, so that no tag is its name."""
+    from hashlib import blake2b
+
     return (
         1
         + int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=b"value").digest(), "big")
