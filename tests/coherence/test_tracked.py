@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import threading
 import time
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -42,6 +43,21 @@ def counted(db):
 
 
 SUM = "SELECT sum(v) FROM t"
+
+
+class Named(namedtuple("Named", "v")):  # noqa: PYI024, SLOT002 - it is given attributes
+    """Has a place for attributes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """Has none."""
+
+    v: int
+
+
+class Derived(Frozen):
+    """Takes any."""
 
 
 def test_kept_until_what_it_reads_changes(db, counted):
@@ -360,6 +376,17 @@ def test_nobody_sees_what_another_does_to_a_result(db):
     mutable()["rows"].clear()
     assert {"rows": [[1, 1], [2, 2]]} == mutable()
     assert fixed() is fixed()
+    for kind in (Named, Derived):
+
+        @db.cached
+        def with_more(kind=kind):
+            found = kind(db.scalar(SUM))
+            found.more = []
+            return found
+
+        with_more().more.append("mine")
+        assert [] == with_more().more
+        assert 1 == with_more.cache_info().misses
 
 
 def test_tags_and_time(db, counted, monkeypatch):

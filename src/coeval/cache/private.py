@@ -76,13 +76,13 @@ def fixed(value: Any, deep: int = DEEPEST) -> bool:
         return True
     if deep == 0:
         return False
-    if isinstance(value, tuple) and (kind is tuple or isinstance(value, Row) or hasattr(kind, "_fields")):
+    if isinstance(value, tuple) and (kind is tuple or isinstance(value, Row) or _bare(value)):
         return all(fixed(one, deep - 1) for one in value)
     if kind is frozenset:
         return all(fixed(one, deep - 1) for one in value)
     if isinstance(value, enum.Enum | PurePath):
         return True
-    parameters = getattr(kind, "__dataclass_params__", None)
+    parameters = vars(kind).get("__dataclass_params__")  # its own: one that inherits them may have attributes besides
     if parameters is not None and parameters.frozen:
         return all(fixed(getattr(value, one.name), deep - 1) for one in dataclasses.fields(value))
     return False
@@ -108,6 +108,11 @@ def size(value: Any, deep: int = DEEPEST) -> int:
         return total + sum(size(one, deep - 1) for one in parts)
     step = count / SAMPLE
     return total + sum(size(parts[int(i * step)], deep - 1) for i in range(SAMPLE)) * count // SAMPLE
+
+
+def _bare(value: Any) -> bool:
+    """Whether it is a named tuple without a place for attributes, which anybody could change."""
+    return hasattr(type(value), "_fields") and not hasattr(value, "__dict__")
 
 
 def _iterator(value: Any) -> bool:
