@@ -24,7 +24,7 @@ from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
 from .cache.key import Key
-from .cache.options import Named, checked
+from .cache.options import Named, named_of
 from .cache.private import given
 from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
@@ -60,15 +60,18 @@ class CacheInfo(NamedTuple):
 
 def decorated(db: Database, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
     """What `Database.cached` gives: the function with its answers kept, or a decorator where there is none yet."""
-    named = checked(**options)
+    named = named_of(options)
 
     def decorate(function: Callable[..., Any]) -> Any:
         if isinstance(function, staticmethod | classmethod):
             raise ConfigError(
                 f"@cached stands above @{type(function).__name__}", hint=f"Write @{type(function).__name__} first."
             )
-        if not callable(function):
-            raise ConfigError(f"@cached takes a function, not {function!r}", hint="Options are given by name.")
+        if isinstance(function, type) or not callable(function):
+            raise ConfigError(
+                f"@cached takes a function, not {function!r}",
+                hint="Give options by name, as in db.cached(ttl=60), and decorate the functions of a class one by one.",
+            )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(
                 f"{function.__qualname__} is a generator, whose results can be read once", hint="Return a list."
@@ -258,6 +261,9 @@ class CachedFunction(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<cached {self._tracked.name}>"
 
 
 class BoundMethod:

@@ -121,7 +121,7 @@ class PlainValues:
         if inspect.iscoroutinefunction(make) or not callable(make):
             raise ParameterError(
                 f"get_or_set takes a function without arguments, not {make!r}",
-                hint="Await a coroutine function by `await db.aio.cache.get_or_set(...)`.",
+                hint="get_or_set(key, lambda: ...); a coroutine function by `await db.aio.cache.get_or_set(...)`.",
             )
         options = checked(ttl=ttl, tags=tags, stale_while_revalidate=stale_while_revalidate).options
         if engine.settings.cache is None:

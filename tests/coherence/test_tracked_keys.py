@@ -390,3 +390,36 @@ def test_versions_and_what_varies(path):
     opened[0] = coeval.open(path, version="2")
     with opened[0] as db:
         assert first is not identity_of(text, (db.settings.version, ()))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ttl": 0}, "seconds above 0"), ({"ttl": True}, "seconds above 0"), ({"ttl": "5m"}, "seconds above 0"),
+        ({"stale_while_revalidate": -1}, "seconds"), ({"stale_while_revalidate": True}, "seconds"),
+        ({"tags": 1}, "A tag is a text"), ({"tags": ["a", 1]}, "A tag is a text"), ({"tags": None}, "A tag is a text"),
+        ({"key": "id"}, "key is a function"), ({"vary": "en"}, "vary is"), ({"vary": 1}, "vary is"),
+        ({"negative": None}, "negative is"), ({"version": 2}, "version is a text"),
+        ({"leave_out": None}, "leave_out is"), ({"leave_out": [1]}, "leave_out is"), ({"timeout": 5}, "has no option timeout"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be(db, options, said):
+    """Refused where they are written, with the cure, on both faces."""
+    for face in (db, db.aio):
+        with pytest.raises(errors.Error, match=said) as caught:
+            face.cached(**options)
+        assert caught.value.hint
+
+
+def test_what_is_no_function(db):
+    """A class, a value, a generator, a method of the class below its decorator."""
+    for function in (Point, 60, "orders", property(len), staticmethod(len), (lambda: (yield))):
+        with pytest.raises(errors.ConfigError) as caught:
+            db.cached(function)
+        assert caught.value.hint
+
+
+def test_one_left_out_alone(db):
+    """By name or by type, without a list around it."""
+    for one in ("_request", Thing):
+        assert 1 == db.cached(leave_out=one, ttl=60)(lambda _request: 1)(Thing())

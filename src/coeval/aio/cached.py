@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from ..blocking import run, stamps_for
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
-from ..cache.options import Named, Negative, Vary, checked
+from ..cache.options import Named, Negative, Vary, named_of
 from ..cache.private import given
 from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
 from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget
@@ -129,6 +129,9 @@ class CachedCoroutine(Generic[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
 
+    def __repr__(self) -> str:
+        return f"<cached {self._tracked.name}>"
+
 
 class AsyncCaching:
     """The decorator, of an asyncio face."""
@@ -151,7 +154,7 @@ class AsyncCaching:
     ) -> Callable[[Callable[P, Awaitable[R]]], CachedCoroutine[P, R]]: ...
     def cached(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Keep what a coroutine function returns, as `Database.cached`; also before the database is open, at module level."""
-        named = checked(**options)
+        named = named_of(options)
 
         def decorate(function: Callable[..., Any]) -> Any:
             if not inspect.iscoroutinefunction(function):

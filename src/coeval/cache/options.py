@@ -39,21 +39,29 @@ class Named(NamedTuple):
     leave_out: tuple[str | type, ...]
 
 
+def named_of(options: dict[str, Any]) -> Named:
+    """What the decorator was told, checked. Raises ConfigError, ParameterError."""
+    known = inspect.signature(checked).parameters.keys()
+    for one in options.keys() - known:
+        raise ConfigError(f"@cached has no option {one}", hint=f"It has {', '.join(known)}.")
+    return checked(**options)
+
+
 def checked(
     *,
     ttl: Any = None,
     tags: str | Iterable[str] = (),
     stale_while_revalidate: Any = 0,
     key: Callable[..., Any] | None = None,
-    vary: Vary | Iterable[Vary] = (),
+    vary: Any = (),
     negative: Any = True,
     version: str = "",
-    leave_out: Collection[str | type] = (),
+    leave_out: Any = (),
 ) -> Named:
     """The parameters of the decorator; raises ConfigError for what they cannot be."""
-    if ttl is not None and not (isinstance(ttl, int | float) and ttl > 0):
+    if ttl is not None and not (_is_number(ttl) and ttl > 0):
         raise ConfigError(f"ttl is a number of seconds above 0, not {ttl!r}", hint="Leave it out for no limit.")
-    if not (isinstance(stale_while_revalidate, int | float) and 0 <= stale_while_revalidate < inf):
+    if not (_is_number(stale_while_revalidate) and 0 <= stale_while_revalidate < inf):
         raise ConfigError(
             f"stale_while_revalidate is a number of seconds, not {stale_while_revalidate!r}",
             hint="0, the default, serves nothing old.",
@@ -61,7 +69,18 @@ def checked(
     errors = negative if isinstance(negative, tuple) else () if isinstance(negative, bool) else (negative,)
     if not all(inspect.isclass(one) and issubclass(one, Exception) for one in errors):
         raise ConfigError(f"negative is True, or the exceptions to keep, not {negative!r}", hint="negative=LookupError")
-    varies = (vary,) if callable(vary) or isinstance(vary, ContextVar) else tuple(vary)
+    varies = tuple(vary) if isinstance(vary, Iterable) and not callable(vary) else (vary,)
+    if not all(map(_varies, varies)):
+        raise ConfigError(
+            f"vary is context variables, or functions without arguments, not {vary!r}", hint="vary=[language]"
+        )
+    if not isinstance(version, str):
+        raise ConfigError(f"version is a text, not {version!r}", hint=f'version="{version}"')
+    left_out = (leave_out,) if isinstance(leave_out, str | type) else leave_out
+    if not isinstance(left_out, Collection) or not all(isinstance(one, str | type) for one in left_out):
+        raise ConfigError(
+            f"leave_out is names of parameters, or types of them, not {leave_out!r}", hint='leave_out=["self"]'
+        )
     if key is not None and not callable(key):
         raise ConfigError(f"key is a function of the arguments, not {key!r}", hint="key=lambda user: user.id")
     options = Options(
@@ -71,13 +90,23 @@ def checked(
         negative is not False,
         errors,
     )
-    return Named(options, key, varies, version, tuple(leave_out))
+    return Named(options, key, varies, version, tuple(left_out))
 
 
-def tag_names(tags: str | Iterable[str]) -> tuple[str, ...]:
+def tag_names(tags: Any) -> tuple[str, ...]:
     """Tags as given, one or several; raises ParameterError for what is no text."""
-    names = (tags,) if isinstance(tags, str) else tuple(tags)
+    names = tuple(tags) if isinstance(tags, Iterable) and not isinstance(tags, str) else (tags,)
     for one in names:
         if type(one) is not str or not one:
-            raise ParameterError(f"A tag is a text, not {one!r}", hint='tags=["orders"]')
+            raise ParameterError(
+                f"A tag is a text, not {one!r}", hint='Write tags=["orders"], and db.invalidate("orders", "customers").'
+            )
     return names
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _varies(one: object) -> bool:
+    return callable(one) or isinstance(one, ContextVar)
