@@ -5,7 +5,9 @@ Ring: shell.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import apsw
@@ -20,6 +22,9 @@ from .transaction import Transaction
 
 if TYPE_CHECKING:
     from .engine import Engine
+
+
+log = logging.getLogger("coeval")
 
 
 def track(engine: Engine, table: str, by: str | Sequence[str]) -> None:
@@ -39,6 +44,11 @@ def track(engine: Engine, table: str, by: str | Sequence[str]) -> None:
         tracking.add(raw, number, spelt)
 
     _change(engine, "track", table, work)
+    if find_spec("syntaqlite") is None:
+        log.warning(
+            "%s is tracked by %s, and in this process its results depend on all of it all the same: the SQL parser is not "
+            "installed (pip install 'coeval[track]')", table, ", ".join(names)
+        )  # fmt: skip
 
 
 def untrack(engine: Engine, table: str, by: str | Sequence[str] | None) -> None:
@@ -80,7 +90,8 @@ def _change(engine: Engine, call: str, table: str, work: Callable[[apsw.Connecti
 def _ordinary(table: str, found: Relation | None, others: Callable[[], Iterable[Relation]]) -> Relation:
     """``found``, which is called ``table``; raises SQLError where it is nothing that has stamps."""
     if found is None:
-        raise SQLError(f"no such table: {table}", hint=_near(table, [o.name for o in others() if o.kind == "table"]))
+        users = [one.name for one in others() if one.kind == "table" and fold(one.name) not in OWN_TABLES]
+        raise SQLError(f"no such table: {table}", hint=_near(table, users))
     if fold(found.name) in OWN_TABLES:
         raise SQLError(f"Coeval keeps its stamps in {found.name}", hint="Leave this table alone.")
     if found.kind != "table":

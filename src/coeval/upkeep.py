@@ -115,7 +115,8 @@ class Upkeep:
 
         A statement every mention of which holds one of these columns to given values (``customer_id = ?``, ``IN (?, ?)``, also through
         joins) depends on the rows with those values alone; `explain` shows it. Each column costs every write of a row some
-        microseconds, in whatever program, and 1,024 stamps. What is tracked stands in the file and holds for every process.
+        microseconds, in whatever program, and 1,024 stamps. What is tracked stands in the file and holds for every process; those
+        without ``coeval[track]``, the SQL parser, do not profit, and the log says so.
 
         On return it is durable, and what was cached is computed again. Columns that are tracked already stay so. Raises SQLError for a
         table or column that is not there; ConfigError where its values cannot be told apart for certain (it has neither INTEGER nor TEXT

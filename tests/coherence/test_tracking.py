@@ -149,6 +149,20 @@ def test_where_and_when_it_is_refused(db, open_db):
             call("t", "c")
 
 
+def test_without_the_parser_the_log_says_that_nothing_is_gained(db, monkeypatch, caplog):
+    """The stamps are kept, for processes that have it."""
+    monkeypatch.setattr("coeval.tracked_columns.find_spec", lambda _name: None)
+    db.track("t", by=["c"])
+    assert "pip install 'coeval[track]'" in caplog.text
+
+
+def test_the_hint_names_no_table_of_ours(db):
+    """Nobody means `_coeval_schema` by sqlite_schema."""
+    with pytest.raises(coeval.errors.SQLError) as caught:
+        db.track("sqlite_schema", by=["name"])
+    assert "_coeval" not in caught.value.hint
+
+
 def test_explain_says_how_fine_a_statement_is_and_why_not_finer(db):
     """For the statement, and for one call of it."""
     db.script("CREATE TABLE o (id INTEGER PRIMARY KEY, t INTEGER); CREATE VIEW w AS SELECT * FROM t")
