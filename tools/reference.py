@@ -19,12 +19,17 @@ import coeval
 from coeval import errors, events
 from coeval.cli.group import coeval as commands
 from coeval.config import Settings
-from coeval.plain import PlainValues
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
-FACES = (coeval.Database, PlainValues, coeval.Transaction, coeval.Snapshot, coeval.Blob, coeval.AsyncDatabase)
-RESULTS = (coeval.Row, coeval.RowStream, coeval.Result, coeval.Loaded, coeval.Statistics, coeval.Explanation)
+FACES = (
+    coeval.Database, coeval.CachedFunction, coeval.PlainValues, coeval.Transaction, coeval.Snapshot, coeval.Blob,
+    coeval.AsyncDatabase,
+)  # fmt: skip
+RESULTS = (
+    coeval.Row, coeval.RowStream, coeval.Result, coeval.Loaded, coeval.Statistics, coeval.Explanation,
+    coeval.CacheInfo, coeval.Loss, coeval.Check, coeval.Checkpoint,
+)  # fmt: skip
 
 
 def written() -> str:
@@ -61,10 +66,11 @@ def _settings() -> str:
 
 def _class(kind: type[Any]) -> list[str]:
     parts = [f"## `coeval.{kind.__name__}`", _text(kind.__doc__)]
-    if dataclasses.is_dataclass(kind):
-        parts.append("Fields: " + ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind)) + ".")
+    fields = tuple(getattr(kind, "__dataclass_fields__", getattr(kind, "_fields", ())))
+    if fields:
+        parts.append("Fields: " + ", ".join(f"`{name}`" for name in fields) + ".")
     for name, member in sorted(inspect.getmembers(kind)):
-        if name.startswith("_") or name in {field.name for field in getattr(kind, "__dataclass_fields__", {}).values()}:
+        if name.startswith("_") or name in fields:
             continue
         if isinstance(member, property):
             parts.append(f"### `{name}`\n\n{_text(member.fget.__doc__)}".rstrip())

@@ -8,14 +8,16 @@
 
 The map, in the reader's order:
 
-    database.py      the blocking face: open, query, execute, transaction, snapshot
+    database.py      the blocking face: open, query, execute, transaction, snapshot, cached
     reads.py, writes.py, direct.py, transaction.py, attempt.py, snapshot.py, unit.py, streams.py   what the calls do, and which unit a
                      call belongs to
     rows.py, into.py, values.py    what comes out, and what goes in
     loading.py, chunks.py, blob.py, changesets.py   in bulk, in pieces, and as changes
     engine.py        one open file in one process: shared, forked, replaced
     coherence/       policy: scopes, stamps, read sets, the decision of validity
-    cache/           keys, entries, and the path of a read
+    cached.py, plain.py, witnessing.py   functions and plain values whose answers are kept, and what they read
+    tracked_columns.py, lost_work.py, auditor.py   scopes finer than a table, what writes cost, and hits computed again
+    cache/           keys, entries, and the paths of a read and of a call
     tiers/           places that keep entries
     sqlite/          the store: commit clock, triggers, connections, gate, guard
     upkeep.py        check, checkpoint, statistics, vacuum, restore
@@ -41,6 +43,7 @@ from .errors import Error
 from .events import Statistics
 from .explanation import Explanation
 from .loading import Loaded
+from .lost_work import Loss
 from .rows import Result, Row
 from .snapshot import Snapshot
 from .streams import RowStream
@@ -50,6 +53,8 @@ from .upkeep import Check, Checkpoint
 
 if TYPE_CHECKING:
     from .aio import AsyncDatabase, aopen
+    from .cached import CachedFunction, CacheInfo
+    from .plain import PlainValues
 
 __version__ = "0.1.0"
 
@@ -58,12 +63,16 @@ logging.getLogger("coeval").addHandler(logging.NullHandler())  # quiet until the
 __all__ = [
     "AsyncDatabase",
     "Blob",
+    "CacheInfo",
+    "CachedFunction",
     "Check",
     "Checkpoint",
     "Database",
     "Error",
     "Explanation",
     "Loaded",
+    "Loss",
+    "PlainValues",
     "Result",
     "Row",
     "RowStream",
@@ -77,9 +86,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """The asyncio face, which brings asyncio along, when it is first asked for."""
+    """What brings more along than a program may need (asyncio, for one), when it is first asked for."""
     if name in ("AsyncDatabase", "aopen"):
         from . import aio
 
         return getattr(aio, name)
+    if name in ("CacheInfo", "CachedFunction"):
+        from . import cached
+
+        return getattr(cached, name)
+    if name == "PlainValues":
+        from .plain import PlainValues
+
+        return PlainValues
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
