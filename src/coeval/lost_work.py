@@ -36,9 +36,8 @@ class Loss(NamedTuple):
     times: int  #: kept results of it that were found invalid because of the table
     seconds: float  #: that making them had taken
     table: str
-    by: tuple[
-        str, ...
-    ]  #: track these columns, and writes of other values no longer matter: ``db.track(loss.table, loss.by)``
+    #: track these columns, and writes of other values no longer matter: ``db.track(loss.table, loss.by)``
+    by: tuple[str, ...]
     why: str  #: why there are none, or ""
 
 

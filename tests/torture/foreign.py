@@ -1,8 +1,7 @@
 """Programs with the standard sqlite3 module and no idea of Coeval: one that writes, one that is hostile to the schema.
 
-Never in a process that has Coeval open (law 8). Both
-stay inside law 1's boundary: triggers of ours are dropped and made again, and columns, indexes, tables and triggers come and go, but
-always by SQL.
+Never in a process that has Coeval open (law 8). Both stay inside law 1's boundary: triggers of ours are dropped and made again, and
+columns, indexes, tables and triggers come and go, but always by SQL.
 
 Ring: shell.
 """
@@ -39,9 +38,8 @@ class Foreign(Owner):
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA synchronous = NORMAL")
         if sqlite3.sqlite_version_info < (3, 51, 3):
-            self.execute(
-                "PRAGMA wal_autocheckpoint = 0"
-            )  # a checkpoint of such a library that meets a commit can corrupt the file
+            # A checkpoint of such a library that meets a commit can corrupt the file.
+            self.execute("PRAGMA wal_autocheckpoint = 0")
         self.mutations = Mutations(board, self.chance, (sqlite3.IntegrityError,))
 
     def execute(self, sql: str, *params: Any) -> list[Any]:

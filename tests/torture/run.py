@@ -41,15 +41,10 @@ class Found:
     errors: int
     restores: int
     kills: int
-    statistics: tuple[int, ...] = (
-        0,
-        0,
-        0,
-        0,
-    )  #: hits, revalidated, misses, uncached, of processes that were not killed
-    died: list[str] = field(
-        default_factory=list
-    )  #: what ended by itself, with its last words, and what is wrong with the file
+    #: hits, revalidated, misses, uncached, of processes that were not killed
+    statistics: tuple[int, ...] = (0, 0, 0, 0)
+    #: what ended by itself, with its last words, and what is wrong with the file
+    died: list[str] = field(default_factory=list)
     violations: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)  #: calls that raised
 

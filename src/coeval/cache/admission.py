@@ -28,9 +28,7 @@ class Costs(NamedTuple):
 
     hit: float
     revalidation: float  #: a hit whose stamps have to be compared
-    keeping: (
-        float  #: what a miss that is kept takes longer than a read past the cache; where the running estimate begins
-    )
+    keeping: float  #: what a miss that is kept takes longer than a read past the cache
     around: float  #: what a read past the cache takes besides making its rows: a reader, a snapshot
     byte: float = 0.0  #: beyond `keeping`, for each: memory taken anew, which the garbage collector looks through
 

@@ -1,11 +1,10 @@
 """Keys of calls: the arguments of a function in one canonical form, whatever way they were given.
 
 ``f(1, b=2)``, ``f(a=1, b=2)`` and ``f(b=2, a=1)`` are one key, as is ``f(1)`` where 2 is the default of ``b``; 1, True, 1.0 and "1"
-are four. A key is ``(identity,)``, ``(identity, value, type)``, the same with another pair, or ``(identity, values, types)``, in the
-order of the parameters, so that a
-call whose arguments are all plain is its own key without a look at its signature. Where a value is not plain, what stands for its type is
-no type, so that no call can be taken for another. What has no equality of its own (an object) cannot be part of a key, and is
-refused by name.
+are four. A key is ``(identity,)``, ``(identity, value, type)``, the same with another pair, or ``(identity, values, types)``, in
+the order of the parameters, so that a call whose arguments are all plain is its own key without a look at its signature. Where a value is
+not plain, what stands for its type is no type, so that no call can be taken for another. What has no equality of its own (an object)
+cannot be part of a key, and is refused by name.
 
 Ring: policy.
 """
@@ -143,10 +142,6 @@ class Arguments:
     def _one(self, name: str, value: Any) -> tuple[Any, Any]:
         if type(value) not in PLAIN and (isinstance(value, self._types) or injected(type(value))):
             return _LEFT_OUT
-        return self.chosen(name, value)
-
-    def chosen(self, name: str, value: Any) -> tuple[Any, Any]:
-        """What stands for ``value`` and its type in a key, as the part called ``name``."""
         try:
             return canonical(value)
         except NotCanonical as error:

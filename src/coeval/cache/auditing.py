@@ -38,9 +38,8 @@ class Difference(NamedTuple):
 
     statement: str  #: or the function's name
     parameters: Any  #: or the function's positional and named arguments
-    read_set: (
-        tuple[tuple[str, Stamp], ...] | None
-    )  #: what it depends on, with stamps; None: on everything, by the clock
+    #: what it depends on, with stamps; None: on everything, by the clock
+    read_set: tuple[tuple[str, Stamp], ...] | None
     kept: Any
     computed: Any
 

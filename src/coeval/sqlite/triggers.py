@@ -230,9 +230,8 @@ def _number(connection: apsw.Connection, names: list[str]) -> tuple[dict[str, in
     changed = 0
     for name in known.keys() - set(names):
         connection.execute("DELETE FROM main._coeval_stamps WHERE id BETWEEN ? AND ?", block(known[name]))
-        connection.execute(
-            "DELETE FROM main._coeval_columns WHERE number = ?", (known[name],)
-        )  # which the next may get
+        # Its number may be the next one's.
+        connection.execute("DELETE FROM main._coeval_columns WHERE number = ?", (known[name],))
         connection.execute("DELETE FROM main._coeval_tables WHERE id = ?", (known.pop(name),))
         changed += 1
     for name in names:
