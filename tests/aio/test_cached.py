@@ -457,3 +457,39 @@ def test_a_loop_that_ends_while_others_wait(db, caplog):
     assert [] == [record for record in caplog.records if "coroutine" not in record.getMessage()]
     left._log_destroy_pending = False  # type: ignore[attr-defined]
     assert 3 == asyncio.run(shared())
+
+
+def test_a_time_out_inside_a_cached_coroutine(path):
+    """What is answered then is not kept, whether the call that took too long was computed or waited for."""
+
+    async def go():
+        async with coeval.aopen(path) as db:
+            await db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE TABLE u (v)")
+            hanging = asyncio.Event()
+
+            @db.cached
+            async def slow():
+                if await db.scalar("SELECT v FROM t") == 1:
+                    hanging.set()
+                    await asyncio.Event().wait()
+                return "there"
+
+            @db.cached
+            async def impatient(number):
+                await db.scalar("SELECT count(*) FROM u")
+                try:
+                    async with asyncio.timeout(0.02):
+                        return await slow()
+                except TimeoutError:
+                    return "late"
+
+            assert "late" == await impatient(1)
+            hanging.clear()
+            leader = asyncio.create_task(slow())
+            await hanging.wait()
+            assert "late" == await impatient(2)
+            leader.cancel()
+            await db.execute("UPDATE t SET v = 2")
+            assert ["there", "there"] == [await impatient(1), await impatient(2)]
+
+    asyncio.run(go())

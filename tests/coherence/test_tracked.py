@@ -650,3 +650,28 @@ def test_one_that_another_thread_has_just_proved_is_not_given_old(db, counted, m
         assert [6] == total()
     assert 0 == total.cache_info().stale
     assert {"total": 2} == counted.runs
+
+
+def test_what_is_made_of_a_call_that_was_left_off(db):
+    """By an exception that is none of `Exception`: it is answered, and not kept."""
+
+    class Leave(BaseException):
+        pass
+
+    @db.cached
+    def inner():
+        if db.scalar(SUM) == 3:
+            raise Leave
+        return "there"
+
+    @db.cached
+    def outer():
+        db.scalar("SELECT count(*) FROM u")
+        try:
+            return inner()
+        except Leave:
+            return "left"
+
+    assert ["left", "left"] == [outer(), outer()]
+    db.execute("UPDATE t SET v = 5")
+    assert "there" == outer()

@@ -187,6 +187,9 @@ async def _wait(call: Shell, flight: Flight, mine: tuple[Flight, ...]) -> Landed
         return None
     try:
         return await call.wait(flight, PATIENCE)
+    except BaseException:
+        _left_off(call)
+        raise
     finally:
         call.flights.waited(mine, flight)
 
@@ -254,6 +257,8 @@ async def _compute(call: Shell, flight: Flight | None) -> Any:
             _tell_outer(call, witness, proof, began)
             if isinstance(error, call.options.errors):
                 _keep(call, witness, proof, Raised(error), epoch, began, flight)
+        else:
+            _left_off(call)
         raise
     proof = witness.close()
     _tell_outer(call, witness, proof, began)
@@ -348,6 +353,12 @@ def _pass(call: Shell, outcome: Outcome) -> Any:
     if isinstance(outcome.value, Raised):
         raise outcome.value.again()
     return given(outcome.value)
+
+
+def _left_off(call: Shell) -> None:
+    """It was cancelled, perhaps by a time-out: what the call around it makes of that, it does not make of the data."""
+    if call.outer is not None:
+        call.outer.refuse(f"{call.name}, which it calls, was cancelled")
 
 
 def _tell_outer(call: Shell, witness: Witness, proof: Proof | None, began: float) -> None:
