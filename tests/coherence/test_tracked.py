@@ -675,3 +675,25 @@ def test_what_is_made_of_a_call_that_was_left_off(db):
     assert ["left", "left"] == [outer(), outer()]
     db.execute("UPDATE t SET v = 5")
     assert "there" == outer()
+
+
+def test_a_refresh_overtakes_a_load_that_began_before(db):
+    """What that has found outside of the database is not put in the place of what is newer."""
+    outside, inside, go_on = ["old"], threading.Event(), threading.Event()
+
+    @db.cached(ttl=60)
+    def value():
+        found = outside[0]
+        if not inside.is_set():
+            inside.set()
+            go_on.wait(10)
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(value)
+        inside.wait(10)
+        outside[0] = "new"
+        assert "new" == value.refresh()
+        go_on.set()
+        assert "old" == load.result(10)
+    assert "new" == value()

@@ -58,10 +58,11 @@ class KeptCall(Entry):
     """The entry of a call. ``rows`` is its value, or what makes it."""
 
     rows: Any
-    __slots__ = ("expires", "proved", "shared", "stale")
+    __slots__ = ("began", "expires", "proved", "shared", "stale")
 
     shared: bool  #: the value is given as it is, as long as the clock vouches for it
     expires: float  #: time.monotonic() at which it ends; inf: never
+    began: float  #: time.monotonic() before it was computed
     proved: float  #: when it was last known to be valid
     stale: float  #: seconds for which it may be given after that
 
@@ -295,7 +296,10 @@ def _keep(
         return value
     entry = kept_call(call.key, what, proof, expires, began, options.stale)
     entry.cost, entry.account = cost if account is None else account.whole(cost), account
-    if not call.tier.put(entry, epoch):
+    there = call.tier.find(call.key)
+    if there is not None and there.began > began:
+        pass  # by `refresh`, meanwhile: it may know more of what no stamp tells of
+    elif not call.tier.put(entry, epoch):
         if account is not None:
             call.tier.admission.refused(account)
         call.counts.unkept += 1
@@ -320,7 +324,7 @@ def kept_call(key: Key, what: Any, proof: Proof, expires: float, began: float, s
         mark=proof.mark,
         size=ENTRY + size(key) + size(what),
     )
-    entry.expires, entry.proved, entry.stale = expires, began, stale
+    entry.expires, entry.began, entry.proved, entry.stale = expires, began, began, stale
     entry.shared = expires == inf and not stale and type(what) not in (Raised, Private)
     return entry
 
