@@ -489,7 +489,22 @@ def test_a_time_out_inside_a_cached_coroutine(path):
             await hanging.wait()
             assert "late" == await impatient(2)
             leader.cancel()
+
+            @db.cached
+            async def impatient_of_rows():
+                await db.scalar("SELECT count(*) FROM u")
+                try:
+                    async with asyncio.timeout(0.02):
+                        return await db.scalar(
+                            "WITH RECURSIVE n(i) AS (SELECT v FROM t UNION ALL SELECT i + 1 FROM n WHERE (SELECT v FROM t) = 1) "
+                            "SELECT max(i) FROM n"
+                        )
+                except TimeoutError:
+                    return "late"
+
+            assert "late" == await impatient_of_rows()
             await db.execute("UPDATE t SET v = 2")
+            assert 2 == await impatient_of_rows()
             assert ["there", "there"] == [await impatient(1), await impatient(2)]
 
     asyncio.run(go())

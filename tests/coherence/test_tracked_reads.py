@@ -406,3 +406,28 @@ def test_tags_are_first_invalidated_in_a_transaction(db):
     asyncio.run(within())
     tagged = db.cached(tags=["a"])(lambda: object)
     assert tagged() is tagged()
+
+
+def test_a_read_that_fails_is_noted(db):
+    """What is answered then depends on the data that made it fail."""
+    db.script("CREATE TABLE j (v); INSERT INTO j VALUES ('{bad'); CREATE TABLE beside (v)")
+    sql = "SELECT v->>'$.x' FROM j"
+
+    def in_a_snapshot():
+        with db.snapshot() as moment:
+            return moment.scalar(sql)
+
+    def tolerant(read):
+        def answer():
+            db.scalar("SELECT count(*) FROM beside")
+            try:
+                return read()
+            except coeval.Error:
+                return "bad"
+
+        return db.cached(answer)
+
+    calls = [tolerant(lambda: db.scalar(sql)), tolerant(lambda: next(db.iterate(sql))[0]), tolerant(in_a_snapshot)]
+    assert ["bad"] * 3 == [call() for call in calls]
+    db.execute("UPDATE j SET v = ?", '{"x": 1}')
+    assert [1] * 3 == [call() for call in calls]

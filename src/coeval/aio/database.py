@@ -26,7 +26,7 @@ from ..reads import _made, request
 from ..rows import Row
 from ..transaction import Transaction
 from ..unit import current, joined
-from ..witnessing import watch_for, witness
+from ..witnessing import refuse_proof, watch_for, witness
 from ..workers import alone
 from .blob import AsyncBlob
 from .brief import answer_briefly, read_briefly, read_passing
@@ -145,11 +145,13 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
 
     async def _patiently(self, engine: Engine, wanted: Request) -> tuple[Row, ...]:
         """Rows, by a worker."""
-
-        def read(job: Job) -> tuple[Row, ...]:
-            return engine.using(lambda store: _read_from(engine, store, wanted, job))
-
-        return await in_worker(engine.workers.reads, read)
+        try:
+            return await in_worker(
+                engine.workers.reads, lambda job: engine.using(lambda store: _read_from(engine, store, wanted, job))
+            )
+        except asyncio.CancelledError:
+            refuse_proof("rows that it did not wait for")
+            raise
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
         unit = joined(self._engine) if self._engine is not None else None

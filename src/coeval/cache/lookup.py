@@ -142,12 +142,12 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
             try:
                 seen = await reading.seen(scopes)
                 if seen.schema is not None and seen.schema == plan.schema:
+                    if watch is not None:  # before the rows: that they cannot be had depends on the data, too
+                        watch.saw(scopes, seen)
                     start = time()
                     rows = await reading.rows(request)
                     cost = time() - start
                     tell("miss")
-                    if watch is not None:
-                        watch.saw(scopes, seen)
                     if not passes:
                         account = _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
                         account.spent(time() - begun - cost)
@@ -196,17 +196,19 @@ async def read_within(
     scopes = () if plan is None else plan.scopes_for(request.parameters)
     passes = plan is not None and plan.cacheable and tier.admission.passes(request.sql, request.asked())
     seen = await reading.seen(scopes)
+    proved = plan is not None and plan.cacheable and seen.schema is not None and seen.schema == plan.schema
+    if watch is not None:  # before the rows, as in `compute`
+        if proved:
+            watch.saw(scopes, seen)
+        else:
+            watch.refuse(unprovable(request.sql))
     start = reading.time()
     rows = await reading.rows(request)
     cost = reading.time() - start
-    if plan is None or not plan.cacheable or seen.schema is None or seen.schema != plan.schema:
+    if not proved:
         tell("uncached")
-        if watch is not None:
-            watch.refuse(unprovable(request.sql))
         return rows
     tell("miss")
-    if watch is not None:
-        watch.saw(scopes, seen)
     if not passes and seen.mark is not None and seen.mark == now():
         _keep(request, scopes, seen, rows, cost, tier, epoch, tell)
     return rows
