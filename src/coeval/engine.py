@@ -22,7 +22,7 @@ from .cache.flights import Flights
 from .cache.losses import Losses
 from .coherence.stamps import Mark, Seen
 from .config import Settings, conflicts
-from .errors import ClosedError, ConfigError, OpenError
+from .errors import ClosedError, ConfigError, OpenError, StoreError
 from .events import Events, Statistics
 from .housekeeper import housekeeper
 from .registry import LONGEST_WAIT_TO_FORK, registry
@@ -34,6 +34,7 @@ from .sqlite.store import Store
 from .tiers.memory import MemoryTier
 from .tiers.sets import Sets
 from .unit import joined
+from .witnessing import refuse_proof
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class Engine:
             except Retired:
                 if store is not None:
                     self._replace(store)
+            except StoreError:
+                refuse_proof("what could not be had just now")
+                raise
 
     def check_tags(self) -> None:
         """Raise ConfigError where tags can have no stamps."""

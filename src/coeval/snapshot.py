@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .blocking import BlockingReading, BlockingSource, run
 from .cache.lookup import read_within
-from .errors import ClosedError
+from .errors import ClosedError, StoreError
 from .reads import Reads, request
 from .rows import Row
 from .streams import RowStream, each
 from .unit import Unit
-from .witnessing import watch_for
+from .witnessing import refuse_proof, watch_for
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,7 +62,11 @@ class Snapshot(Unit, Reads):
         engine = self._engine
         wanted, watch = request(sql, params, limit), watch_for(engine)
         hit = None if engine.auditor is None else engine.auditor.hit
-        return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch, hit))
+        try:
+            return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch, hit))
+        except StoreError:
+            refuse_proof("what could not be had just now")
+            raise
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:
         if watch_for(self._engine) is not None:  # its stamps have to be heard of, and before its rows

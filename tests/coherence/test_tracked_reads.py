@@ -431,3 +431,30 @@ def test_a_read_that_fails_is_noted(db):
     assert ["bad"] * 3 == [call() for call in calls]
     db.execute("UPDATE j SET v = ?", '{"x": 1}')
     assert [1] * 3 == [call() for call in calls]
+
+
+def test_what_is_made_of_a_read_that_could_not_be_had(path, monkeypatch):
+    """A reader that did not come in time says nothing of the data: what the function makes of that is not kept."""
+    with coeval.open(path) as db:
+        db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE TABLE u (v)")
+        readers = db._engine.store().readers
+
+        def nobody():
+            raise errors.PoolTimeoutError("All readers are in use", hint="Wait.")
+
+        @db.cached
+        def answer(busy):
+            db.scalar("SELECT count(*) FROM u")
+            with monkeypatch.context() as patch:
+                if busy:
+                    for name in ("take", "hold"):
+                        patch.setattr(readers, name, nobody)
+                try:
+                    return db.scalar("SELECT v FROM t WHERE v > ?", -len(busy))
+                except errors.PoolTimeoutError:
+                    busy.clear()
+                    return "none"
+
+        assert "none" == answer.__wrapped__(["busy"])
+        assert [("none", 1), ("none", 1)] == [(answer(["busy"]), answer([])) for _ in range(2)]
+        assert (1, 3) == answer.cache_info()[:2]
