@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 import coeval
@@ -216,3 +218,21 @@ def test_a_file_cannot_be_swapped_for_memory(db, connection):
     """deserialize() would leave the file behind."""
     with pytest.raises(dbapi.NotSupportedError, match="deserialize"):
         connection.deserialize(connection.serialize())
+
+
+def test_what_the_triggers_call_cannot_be_replaced(db, connection):
+    """Here the stamps would be others than all else reads."""
+    for replace in (connection.create_function, connection.create_aggregate, connection.create_window_function):
+        with pytest.raises(dbapi.NotSupportedError, match="triggers call"):
+            replace("Unicode", 1, None)
+
+
+def test_what_the_triggers_of_an_attached_file_call_cannot_be_replaced(db, path):
+    """Neither while it is attached, nor before."""
+    with closing(dbapi.connect(":memory:")) as one, closing(dbapi.connect(":memory:")) as other:
+        one.execute("ATTACH ? AS file", (str(path),))
+        with pytest.raises(dbapi.NotSupportedError, match="triggers call"):
+            one.create_function("random", 0, lambda: 4)
+        other.create_function("random", 0, lambda: 4)
+        with pytest.raises(dbapi.DatabaseError, match="replaced here"):
+            other.execute("ATTACH ? AS file", (str(path),))

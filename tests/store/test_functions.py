@@ -208,3 +208,15 @@ def test_threads_that_give_functions_while_others_read(db):
     for thread in threads:
         thread.join()
     assert [] == errors_met
+
+
+@pytest.mark.parametrize("name", ["random", "LENGTH", "substr", "unicode", "coalesce"])
+def test_what_the_triggers_call_cannot_be_replaced(db, path, name):
+    """Stamps that are not random, or are of other buckets, would leave results valid that are not; hooks are refused as well."""
+    with pytest.raises(errors.UsageError, match="triggers call"):
+        db.create_function(name, lambda *given: 4)
+    for number in range(3):
+        db.execute("INSERT INTO t VALUES (?)", number)
+        assert 4 + number == db.scalar("SELECT count(*) FROM t")
+    with pytest.raises(errors.ConfigError, match="triggers that make the stamps"):
+        coeval.open(f"{path}2", on_connect=lambda connection: connection.create_scalar_function(name, lambda *given: 4))

@@ -22,6 +22,9 @@ BUCKETS = 1024
 #: Columns of one table that can be tracked.
 SLOTS = BLOCK // BUCKETS - 1
 
+#: What the triggers call. Who replaces one of these would have them write other stamps than all else reads, or the same ones again.
+FUNCTIONS = frozenset({"random", "length", "substr", "unicode", "coalesce"})
+
 Affinity = Literal["INTEGER", "TEXT"]
 
 #: Which characters of a text count, from 1 on or from the end, and for how much: numbers at the end are told apart by their last digits.

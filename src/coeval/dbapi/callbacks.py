@@ -242,6 +242,8 @@ class Callbacks(Base):
     def _keep(self, key: Any, apply: Callable[[apsw.Connection], object], failed: Exception | None = None) -> None:
         self._check()
         with self._lock:
+            if key[0] == "function":
+                self._live().refuse_function(key[1])
             try:
                 self._live().keep(key, apply)
             except apsw.Error as error:

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 import apsw
 
 from .. import errors as ours
-from ..coherence.names import quoted
+from ..coherence.buckets import FUNCTIONS
+from ..coherence.names import fold, quoted
 from ..coherence.scopes import block
 from ..engine import Engine
 from ..sqlite import guard, pragmas
@@ -75,6 +76,14 @@ class Handle:
         """Ask ``authorizer`` from now on."""
         self.judge.user = authorizer
         self.raw.set_authorizer(self.judge)  # once more, so that what is compiled already is judged anew
+
+    def refuse_function(self, name: str) -> None:
+        """Raise NotSupportedError where the function ``name`` is SQLite's own, and triggers of Coeval's may call it."""
+        if fold(name) not in FUNCTIONS:
+            return
+        if self.engine is not None or set(self.raw.db_names()) - {"main", "temp"}:
+            raise NotSupportedError(f"{name} cannot be replaced here: Coeval's triggers call it")
+        self.judge.replaced = name
 
     def switch_triggers(self, apply: Callable[[], object], *, on: bool) -> None:
         """Have ``apply`` switch them. Raises NotSupportedError where they may be Coeval's, and are to be off."""

@@ -44,6 +44,7 @@ class Judge:
         self.refusal = ""  #: why something was denied, until that was raised
         self.stamping = False  #: we write the stamps ourselves
         self.triggers = True  #: they are on
+        self.replaced = ""  #: a function that triggers of Coeval's would call
         self.temporary = False  #: it may have made temporary tables
         self._own = own
         self._attached = False  # a file, at some time
@@ -73,6 +74,8 @@ class Judge:
         if code == apsw.SQLITE_ATTACH and a not in _NO_FILE:
             if not self.triggers:
                 return "Triggers are switched off here, and Coeval's caches of an attached file rest on them; switch them on"
+            if self.replaced:
+                return f"{self.replaced} is replaced here, and the triggers of an attached file of Coeval's call it"
             self._attached = True
         return ""
 

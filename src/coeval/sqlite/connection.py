@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from ..coherence.buckets import FUNCTIONS
 from ..coherence.names import fold
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen, Stamp
@@ -39,6 +40,11 @@ MOST_SHAPED, LONGEST_SHAPED = 512, 16384
 
 #: Seconds for which rows are taken between two pauses, and how long a pause is, where an event loop may be waiting.
 HOGGED, PAUSE = 0.0005, 0.00001
+
+
+_REPLACED = "SELECT lower(name) FROM pragma_function_list WHERE NOT builtin AND lower(name) IN ({})".format(
+    ", ".join(f"'{name}'" for name in sorted(FUNCTIONS))
+)
 
 
 class Hooked(apsw.Connection):
@@ -76,6 +82,8 @@ def _check_hooked(connection: apsw.Connection) -> None:
         left = "set query_only, which keeps the writer from writing"
     elif connection.row_trace is not None or connection.exec_trace is not None:
         left = "set a row or execution trace, which Coeval needs for itself"
+    elif replaced := connection.execute(_REPLACED).get:
+        left = f"replaced the function {replaced}, which the triggers that make the stamps call"
     if left:
         raise ConfigError(f"on_connect {left}", hint="Leave that out of on_connect.")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import apsw
 
+from ..coherence.buckets import FUNCTIONS
 from ..coherence.names import fold
 from ..errors import UsageError
 
@@ -72,6 +73,11 @@ class Functions:
             raise UsageError(
                 f"{function.name!r} is not a plain name for a function or collation",
                 hint="Use letters, digits and underscores; SQL would need quotes around anything else.",
+            )
+        if not function.collation and fold(function.name) in FUNCTIONS:
+            raise UsageError(
+                f"{function.name} is a function of SQLite's that Coeval's triggers call",
+                hint="Give yours another name.",
             )
         if not callable(function.call):
             raise UsageError(f"{function.call!r}, given as {function.name}, cannot be called", hint="Give a callable.")
