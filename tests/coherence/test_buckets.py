@@ -354,3 +354,17 @@ def test_inside_a_snapshot_and_a_cached_function(db, foreign):
         foreign.execute("UPDATE t SET c = 1")
         assert before == tuple(map(tuple, snap.query(BY, 1)))
     assert truth(db, BY, 1) == cached(db, BY, 1) == tuple(map(tuple, rows(1)))
+
+
+@pytest.mark.parametrize("script", [False, True])
+def test_a_temporary_trigger_of_a_transaction(db, script):
+    """It comes before ours and may skip them; then all that was kept before is worth nothing."""
+    made = "CREATE TEMP TRIGGER skip AFTER INSERT ON main.t BEGIN SELECT RAISE(IGNORE); END"
+    before = cached(db, BY, 1)
+    if script:
+        db.script(f"{made}; INSERT INTO t(c) VALUES (1)")
+    else:
+        with db.transaction() as tx:
+            tx.execute(made)
+            tx.execute("INSERT INTO t(c) VALUES (1)")
+    assert before != truth(db, BY, 1) == cached(db, BY, 1)

@@ -210,13 +210,17 @@ class Store:
             analysis = self.statements.renew(sql)
         return analysis
 
-    def verify_within(self, connection: Connection) -> int | None:
+    def verify_within(self, connection: Connection, *, doubt: bool = False) -> int | None:
         """Verify and repair inside the caller's write transaction, which has changed the schema.
 
+        ``doubt``: triggers may have been skipped in it, so that every entry made before is to be worth nothing.
         What it returns is given to `verified` when that has committed.
         """
         if self.settings.coherence == "stamps":
             try:
+                if doubt:
+                    triggers.verify(connection.raw)  # our tables may be gone
+                    triggers.doubt(connection.raw)
                 verified = triggers.verify(connection.raw)
             except apsw.Error as error:
                 raise translate(error, self.path) from error

@@ -127,6 +127,11 @@ def touch(connection: apsw.Connection) -> None:
     connection.execute("UPDATE main._coeval_schema SET opened = random()")
 
 
+def doubt(connection: apsw.Connection) -> None:
+    """Have the next `verify`, in the same write transaction, give a new schema stamp, whatever it finds."""
+    connection.execute("UPDATE main._coeval_schema SET version = -1")
+
+
 def restamp(connection: apsw.Connection) -> None:
     """New stamps for every scope and for the schema, inside a write transaction, where `verify` has been.
 
