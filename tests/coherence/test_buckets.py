@@ -368,3 +368,14 @@ def test_a_temporary_trigger_of_a_transaction(db, script):
             tx.execute(made)
             tx.execute("INSERT INTO t(c) VALUES (1)")
     assert before != truth(db, BY, 1) == cached(db, BY, 1)
+
+
+def test_a_temporary_trigger_of_on_connect(db, path):
+    """It would skip ours at each INSERT that this process makes."""
+
+    def hook(connection: apsw.Connection) -> None:
+        connection.execute("CREATE TEMP TRIGGER skip AFTER INSERT ON main.t BEGIN SELECT RAISE(IGNORE); END")
+
+    db.close()
+    with pytest.raises(coeval.errors.ConfigError, match="temporary trigger AFTER INSERT"):
+        coeval.open(path, on_connect=hook)

@@ -29,6 +29,7 @@ from .commit_clock import CommitClock
 from .failures import shorten, translate
 from .functions import Function, Functions
 from .statement import Statement, Watcher, compile_one
+from .tracking import after_insert
 from .triggers import FORMAT, schema_version
 
 Parameters = tuple[Any, ...] | Mapping[str, Any]
@@ -42,6 +43,7 @@ MOST_SHAPED, LONGEST_SHAPED = 512, 16384
 HOGGED, PAUSE = 0.0005, 0.00001
 
 
+_TEMPORARY_TRIGGERS = "SELECT sql FROM temp.sqlite_schema WHERE type = 'trigger'"
 _REPLACED = "SELECT lower(name) FROM pragma_function_list WHERE NOT builtin AND lower(name) IN ({})".format(
     ", ".join(f"'{name}'" for name in sorted(FUNCTIONS))
 )
@@ -84,6 +86,8 @@ def _check_hooked(connection: apsw.Connection) -> None:
         left = "set a row or execution trace, which Coeval needs for itself"
     elif replaced := connection.execute(_REPLACED).get:
         left = f"replaced the function {replaced}, which the triggers that make the stamps call"
+    elif any(after_insert(str(sql)) for (sql,) in connection.execute(_TEMPORARY_TRIGGERS).fetchall()):
+        left = "made a temporary trigger AFTER INSERT, which may skip those that make the stamps"
     if left:
         raise ConfigError(f"on_connect {left}", hint="Leave that out of on_connect.")
 

@@ -242,8 +242,13 @@ def _users_triggers(connection: apsw.Connection, table: str) -> tuple[bool, str]
         text = fold(sql)
         if "raise" in text and "ignore" in text:
             return True, f"the trigger {name} may skip others by RAISE(IGNORE)"
-        early = early or ("after" in text and _NOT_AFTER_INSERT.match(sql) is None)
+        early = early or after_insert(sql)
     return early, ""
+
+
+def after_insert(trigger: str) -> bool:
+    """Whether a trigger of this text may come after an INSERT."""
+    return "after" in fold(trigger) and _NOT_AFTER_INSERT.match(trigger) is None
 
 
 def _all(connection: apsw.Connection, sql: str, *parameters: Any) -> list[Any]:
