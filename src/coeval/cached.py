@@ -25,7 +25,7 @@ from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
 from .cache.key import Key
 from .cache.options import Named, named_of
-from .cache.private import given
+from .cache.private import Unkeepable, given
 from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
 from .coherence.scopes import Scope, function_scope, tag_scopes
@@ -214,7 +214,7 @@ class CachedFunction(Generic[P, R]):
                     elif entry.shared and db._proved(entry):
                         counts.hits += 1
                         return entry.rows
-                except (TypeError, ValueError):  # an argument without a hash; the clock is just being closed
+                except (TypeError, ValueError, Unkeepable):  # an argument without a hash; the clock is just being closed
                     pass
             return otherwise(key, args, kwargs, answer)
 

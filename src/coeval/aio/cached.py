@@ -16,7 +16,7 @@ from ..blocking import run, stamps_for
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, named_of
-from ..cache.private import given
+from ..cache.private import Unkeepable, given
 from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
 from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget
 from ..coherence.proof import Witness
@@ -87,7 +87,7 @@ class CachedCoroutine(Generic[P, R]):
                     if not entry.hits & HITS:
                         await asyncio.sleep(0)  # others of the loop have their turn
                     return entry.rows if entry.shared else given(entry.rows)  # type: ignore[no-any-return]
-            except (TypeError, ValueError):  # an argument without a hash; the clock is just being closed
+            except (TypeError, ValueError, Unkeepable):  # an argument without a hash; the clock is just being closed
                 pass
         return await self._answer(key, args, kwargs, answer)  # type: ignore[no-any-return]
 

@@ -36,6 +36,9 @@ _FIXED = frozenset(
 #: How deep values may lie in one another, and how many of a large one are measured.
 DEEPEST, SAMPLE = 20, 16
 
+#: Bytes of what does not say how large it is.
+UNKNOWN = 1024
+
 
 class Unkeepable(Exception):
     """A value that can be used once, or cannot be copied; the argument says why."""
@@ -44,20 +47,26 @@ class Unkeepable(Exception):
 class Private:
     """A value that callers may change: `copy` makes one for each."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_copied", "_value")
 
     def __init__(self, value: Any) -> None:
         """Takes a copy. Raises Unkeepable."""
-        self._value = _copied(value)
+        #: what has one thing in two places, or other things than lists and dicts to change, is copied as a whole
+        self._copied = _branches if _tree(value, set()) else _deep
+        self._value = self._copied(value)
 
     def copy(self) -> Any:
-        """One more."""
-        return _copied(self._value)
+        """One more. Raises Unkeepable."""
+        return self._copied(self._value)
 
 
 def kept(value: Any) -> Any:
     """What the cache keeps for ``value``: itself, or a `Private` copy. Raises Unkeepable."""
-    if fixed(value):
+    try:
+        shared = fixed(value)
+    except Exception as error:  # its class is odd
+        raise Unkeepable(f"a {type(value).__name__} in it cannot be looked at: {error}") from error
+    if shared:
         return value
     if inspect.isgenerator(value) or inspect.isasyncgen(value) or inspect.isawaitable(value) or _iterator(value):
         raise Unkeepable(f"it returned a {type(value).__name__}, which can be read once; return a list")
@@ -77,14 +86,16 @@ def fixed(value: Any, deep: int = DEEPEST) -> bool:
     if deep == 0:
         return False
     if isinstance(value, tuple) and (kind is tuple or isinstance(value, Row) or _bare(value)):
-        return all(fixed(one, deep - 1) for one in value)
+        return not hasattr(value, "__dict__") and all(fixed(one, deep - 1) for one in value)
     if kind is frozenset:
         return all(fixed(one, deep - 1) for one in value)
     if isinstance(value, enum.Enum | PurePath):
         return True
     parameters = vars(kind).get("__dataclass_params__")  # its own: one that inherits them may have attributes besides
     if parameters is not None and parameters.frozen:
-        return all(fixed(getattr(value, one.name), deep - 1) for one in dataclasses.fields(value))
+        fields = {one.name for one in dataclasses.fields(value)}
+        if fields.issuperset(getattr(value, "__dict__", ())):
+            return all(hasattr(value, one) and fixed(getattr(value, one), deep - 1) for one in fields)
     return False
 
 
@@ -94,7 +105,10 @@ def size(value: Any, deep: int = DEEPEST) -> int:
         value = value._value
     if isinstance(value, type | FunctionType | ModuleType):  # there without it
         return 0
-    total = getsizeof(value)
+    try:
+        total, inside = getsizeof(value), getattr(value, "__dict__", {})
+    except Exception:  # its class is odd
+        return UNKNOWN
     if deep == 0 or isinstance(value, str | bytes | int | float | None):
         return total
     if isinstance(value, dict):
@@ -102,7 +116,7 @@ def size(value: Any, deep: int = DEEPEST) -> int:
     elif isinstance(value, tuple | list | set | frozenset):
         parts = value if isinstance(value, tuple | list) else list(value)
     else:
-        parts = list(getattr(value, "__dict__", {}).values())
+        parts = list(inside.values())
     count = len(parts)
     if count <= SAMPLE:
         return total + sum(size(one, deep - 1) for one in parts)
@@ -119,17 +133,33 @@ def _iterator(value: Any) -> bool:
     return hasattr(value, "__next__") or hasattr(value, "__anext__")
 
 
-def _copied(value: Any) -> Any:
+def _tree(value: Any, seen: set[int], deep: int = DEEPEST) -> bool:
+    """Whether ``value`` is lists and dicts of what nobody can change, none of them in two places, or in itself."""
     kind = type(value)
     if kind in _FIXED:
-        return value
+        return True
+    if kind is not list and kind is not dict:
+        return fixed(value, deep)
+    if deep == 0 or id(value) in seen:
+        return False
+    seen.add(id(value))
+    if kind is dict:
+        return all(type(name) in _FIXED for name in value) and all(_tree(one, seen, deep - 1) for one in value.values())
+    return all(_tree(one, seen, deep - 1) for one in value)
+
+
+def _branches(value: Any) -> Any:
+    """A copy of what is a `_tree`."""
+    kind = type(value)
     if kind is list:
-        return [one if type(one) in _FIXED else _copied(one) for one in value]
-    if kind is dict and all(type(name) in _FIXED for name in value):
-        return {name: one if type(one) in _FIXED else _copied(one) for name, one in value.items()}
-    if fixed(value):
-        return value
+        return [one if type(one) in _FIXED else _branches(one) for one in value]
+    if kind is dict:
+        return {name: one if type(one) in _FIXED else _branches(one) for name, one in value.items()}
+    return value
+
+
+def _deep(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
     except Exception as error:
-        raise Unkeepable(f"a {kind.__name__} in it cannot be copied: {error}") from error
+        raise Unkeepable(f"a {type(value).__name__} in it cannot be copied: {error}") from error

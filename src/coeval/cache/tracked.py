@@ -38,11 +38,18 @@ class Raised:
     error: Exception
 
     def again(self) -> Exception:
-        """A copy to raise: the one that is kept gathers no tracebacks."""
+        """A copy to raise: the one that is kept gathers no tracebacks, and what a caller does to its own is seen by no other.
+
+        Raises Unkeepable.
+        """
+        kind = type(self.error)
         try:
-            return copy.copy(self.error).with_traceback(None)
-        except Exception:  # one that needs other arguments than it keeps
-            return self.error.with_traceback(None)
+            new = kind.__new__(kind, *self.error.args)  # `__init__` may need other arguments than it keeps
+            new.args = copy.deepcopy(self.error.args)
+            vars(new).update(copy.deepcopy(vars(self.error)))
+        except Exception as error:
+            raise Unkeepable(f"it raised a {kind.__name__}, which cannot be copied: {error}") from error
+        return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,10 @@ async def answer(call: Shell) -> Any:
     """The call's value."""
     entry = await _valid(call, serve_stale=True)
     if entry is not None:
-        return _use(call, entry)
+        try:
+            return _use(call, entry)
+        except Unkeepable:  # it could be copied once, and cannot any more (law 4)
+            call.tier.drop(entry)
     if call.alone:
         return await _compute(call, None)
     mine = () if call.outer is None else call.outer.flights
@@ -138,7 +148,10 @@ async def answer(call: Shell) -> Any:
             return await _compute(call, None)
         if landed.shared:
             call.counts.joined += 1
-            return _pass(call, landed.value)
+            try:
+                return _pass(call, landed.value)
+            except Unkeepable:
+                return await _compute(call, None)
 
 
 async def refresh(call: Shell) -> Any:
@@ -281,7 +294,7 @@ def _keep(
     if not worth_keeping(Seen(*_seen(proof)), proof.scopes):
         return _unkept(call, value, "nothing could prove it valid again")
     try:
-        what: Any = value if isinstance(value, Raised) else kept(value)
+        what: Any = Raised(value.again()) if isinstance(value, Raised) else kept(value)
     except Unkeepable as error:
         return _unkept(call, value, str(error))
     expires = min(witness.expires, began + options.ttl)

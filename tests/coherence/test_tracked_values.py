@@ -1,0 +1,136 @@
+"""What callers get of one kept value is their own where it can be changed, and nothing odd in it reaches them (laws 3 and 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import pytest
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: int
+
+
+class Labelled(Point):
+    """Not a frozen dataclass itself: it takes attributes."""
+
+
+class Two(NamedTuple):
+    a: int
+    b: int
+
+
+class Pair(Two):
+    """Has a `__dict__`."""
+
+
+class NoSize:
+    def __sizeof__(self):
+        raise ValueError
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Unset:
+    x: int
+
+
+class Once:
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        Once.copies += 1
+        if Once.copies > 1:
+            raise ValueError
+        return self
+
+
+@pytest.fixture
+def keep(db):
+    db.script("CREATE TABLE t (v)")
+
+    def keep(make, **options):
+        @db.cached(**options)
+        def function():
+            db.query("SELECT v FROM t")
+            return make()
+
+        return function
+
+    return keep
+
+
+@pytest.mark.parametrize("make", [lambda: Labelled(1), lambda: Pair(1, 2)])
+def test_what_takes_attributes_is_not_shared(keep, make):
+    def labelled():
+        value = make()
+        object.__setattr__(value, "labels", [])
+        return value
+
+    function = keep(labelled)
+    function()
+    function().labels.append(1)
+    assert function().labels == []
+
+
+def test_one_list_in_two_places_stays_one(keep):
+    one = []
+    function = keep(lambda: [one, {"again": one}])
+    function()
+    again = function()
+    assert function.cache_info().hits
+    assert again[0] is again[1]["again"]
+
+
+def test_a_list_in_itself(keep):
+    def make():
+        value = []
+        value.append(value)
+        return value
+
+    function = keep(make)
+    function()
+    again = function()
+    assert again[0] is again
+
+
+def test_lists_too_deep_to_copy_are_given(keep):
+    def make():
+        value = []
+        for _ in range(5000):
+            value = [value]
+        return value
+
+    function = keep(make)
+    assert [len(function()), len(function())] == [1, 1]
+
+
+@pytest.mark.parametrize("make", [NoSize, Unset, lambda: [Unset()]])
+def test_odd_objects_are_given(keep, make):
+    function = keep(make)
+    function()
+    function()
+
+
+def test_what_cannot_be_copied_any_more_is_made_anew(keep):
+    Once.copies = 0
+    function = keep(lambda: [Once()])
+    function()
+    assert isinstance(function()[0], Once)
+
+
+def test_what_a_caller_does_to_a_kept_error_is_its_own(keep):
+    def fail():
+        error = LookupError("x", [])
+        error.more = []
+        raise error
+
+    function = keep(fail, negative=LookupError)
+    for _ in range(3):
+        with pytest.raises(LookupError) as caught:
+            function()
+        assert caught.value.more == caught.value.args[1] == []
+        caught.value.more.append(1)
+        caught.value.args[1].append(1)
+    assert function.cache_info().hits == 2
