@@ -214,7 +214,11 @@ class CachedFunction(Generic[P, R]):
                     elif entry.shared and db._proved(entry):
                         counts.hits += 1
                         return entry.rows
-                except (TypeError, ValueError, Unkeepable):  # an argument without a hash; the clock is just being closed
+                except (
+                    TypeError,
+                    ValueError,
+                    Unkeepable,
+                ):  # an argument without a hash; the clock is just being closed
                     pass
             return otherwise(key, args, kwargs, answer)
 
