@@ -17,6 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from .blocking import run, stamps_for
+from .bound import BoundMethod
 from .cache.arguments import Arguments
 from .cache.canonical import NotCanonical, canonical
 from .cache.counts import Counts
@@ -268,32 +269,6 @@ class CachedFunction(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<cached {self._tracked.name}>"
-
-
-class BoundMethod:
-    """A cached method of an instance, which is the first argument, and part of the key."""
-
-    def __init__(self, cached: Any, instance: Any) -> None:
-        self.__self__ = instance
-        self.__func__ = cached
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__(self.__self__, *args, **kwargs)
-
-    def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        """As of the function."""
-        return self.__func__.refresh(self.__self__, *args, **kwargs)
-
-    def peek(self, *args: Any, **kwargs: Any) -> Any:
-        """As of the function."""
-        return self.__func__.peek(self.__self__, *args, **kwargs)
-
-    def invalidate(self, *args: Any, **kwargs: Any) -> Any:
-        """As of the function."""
-        return self.__func__.invalidate(self.__self__, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__func__, name)
 
 
 C = TypeVar("C", bound="Face")

@@ -74,8 +74,8 @@ class PlainValues:
             entry: Any = engine.tier.find(name)
             if entry is None:
                 return default
-            if at_hand(engine, entry):
-                return given(entry.rows)
+            if at_hand(engine, entry) and (found := taken(engine, entry)):
+                return found[0]
         found = self._look(engine, name)
         return found[0] if found else default
 
@@ -116,8 +116,13 @@ class PlainValues:
         engine = self._db._using()
         name = plain_key(key)
         entry: Any = engine.tier.find(name)
-        if current.get() is None and witness.get() is None and at_hand(engine, entry):
-            return given(entry.rows)  # type: ignore[no-any-return]
+        if (
+            current.get() is None
+            and witness.get() is None
+            and at_hand(engine, entry)
+            and (kept := taken(engine, entry))
+        ):
+            return kept[0]  # type: ignore[no-any-return]
         if inspect.iscoroutinefunction(make) or not callable(make):
             raise ParameterError(
                 f"get_or_set takes a function without arguments, not {make!r}",
@@ -248,6 +253,15 @@ def at_hand(engine: Engine, entry: Any) -> bool:
     return True
 
 
+def taken(engine: Engine, entry: Any) -> tuple[Any, ...]:
+    """The value of ``entry`` for one caller, in a one-tuple; () where it could be copied once and cannot any more (law 4)."""
+    try:
+        return (given(entry.rows),)
+    except Unkeepable:
+        engine.tier.drop(entry)
+        return ()
+
+
 def look_within(unit: Transaction, engine: Engine, key: Key) -> tuple[Any, ...]:
     """The value as the transaction sees it, in a one-tuple; else (). One that `Database.write` runs notes that it was looked at."""
     one = None if unit._pending is None else unit._pending.current(key, unit._seen)
@@ -257,7 +271,7 @@ def look_within(unit: Transaction, engine: Engine, key: Key) -> tuple[Any, ...]:
         return ()
     if one is None and not valid_by_stamps(entry, unit._seen(entry.scopes)):
         return ()
-    return () if entry.expires <= time.monotonic() else (given(entry.rows),)
+    return () if entry.expires <= time.monotonic() else taken(engine, entry)
 
 
 def noted(look: Any, found: tuple[Any, ...]) -> tuple[Any, ...]:

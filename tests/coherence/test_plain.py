@@ -740,3 +740,27 @@ def test_invalidating_the_first_tag_of_a_file_in_a_transaction(db):
         db.invalidate("first")
     db.cache.set("k", 1, tags=["first"])
     assert 1 == db.cache.get("k")
+
+
+def test_a_value_that_can_no_longer_be_copied(open_db):
+    """Law 4: it is gone then, and nobody hears of the copy that failed."""
+    db = open_db()
+
+    class Once:
+        broken = False
+
+        def __deepcopy__(self, memo):
+            if Once.broken:
+                raise ValueError
+            return Once()
+
+    db.cache.set("k", Once())
+    assert isinstance(db.cache.get("k"), Once)
+    Once.broken = True
+    assert "none" == db.cache.get("k", "none")
+    Once.broken = False
+    db.cache.set("k", Once())
+    db.cache.get("k")
+    Once.broken = True
+    assert 5 == db.cache.get_or_set("k", lambda: 5)
+    assert 5 == db.cache.get("k")

@@ -13,12 +13,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..blocking import run, stamps_for
+from ..bound import BoundMethod
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, named_of
 from ..cache.private import Unkeepable, given
 from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
-from ..cached import BoundMethod, CacheInfo, Face, Tracked, at_hand, forget
+from ..cached import CacheInfo, Face, Tracked, at_hand, forget
 from ..coherence.proof import Witness
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen

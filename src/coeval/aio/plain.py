@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..cache.options import Options, checked
 from ..cache.plain import plain_key, plain_scope
-from ..cache.private import given
 from ..cache.tracked import answer, peek
 from ..errors import ParameterError
-from ..plain import Draft, Load, at_hand, end, look_within, noted, nothing, writing_unit
+from ..plain import Draft, Load, at_hand, end, look_within, noted, nothing, taken, writing_unit
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import current, joined
@@ -52,7 +51,8 @@ class AsyncPlainValues:
             if at_hand(engine, entry):
                 if not entry.hits & HITS:  # the loop has its turn
                     await asyncio.sleep(0)
-                return given(entry.rows)
+                if found := taken(engine, entry):
+                    return found[0]
         found = await self._look(engine, name)
         return found[0] if found else default
 
@@ -104,7 +104,8 @@ class AsyncPlainValues:
         if current.get() is None and witness.get() is None and at_hand(engine, entry):
             if not entry.hits & HITS:
                 await asyncio.sleep(0)
-            return given(entry.rows)
+            if kept := taken(engine, entry):
+                return kept[0]
         if not callable(make):
             raise ParameterError(
                 f"get_or_set takes a function without arguments, not {make!r}", hint="get_or_set(key, lambda: ...)"
