@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import coeval
+from store.behind import learn
 from waiting import wait_until
 
 from scale import scaled
@@ -86,6 +87,7 @@ def test_turns_and_who_waits_for_them(db):
 
 def test_batches_and_their_members_are_counted(db):
     """Those who waited together were made together."""
+    learn(db, "INSERT INTO t(x) VALUES (2)")
     threads = [threading.Thread(target=lambda: db.execute("INSERT INTO t(x) VALUES (2)")) for _ in range(8)]
     before = db.stats()
     with db.transaction():
