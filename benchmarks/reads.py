@@ -59,23 +59,28 @@ class Bench:
 
     def __init__(self, stack: ExitStack) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="coeval-reads-"))
-        hit, missed, uncached = (str(Path(folder, name)) for name in ("hit.db", "missed.db", "uncached.db"))
+        hit, missed, uncached, narrow = (
+            str(Path(folder, name)) for name in ("hit.db", "missed.db", "uncached.db", "narrow.db")
+        )
         _fill(hit)
-        for path in (missed, uncached):
+        for path in (missed, uncached, narrow):
             shutil.copyfile(hit, path)
         self.hit = stack.enter_context(coeval.open(hit))
         self.missed = stack.enter_context(coeval.open(missed))
         self.uncached = stack.enter_context(coeval.open(uncached, cache=None))
-        for db in (self.hit, self.missed):
+        self.narrow = stack.enter_context(coeval.open(narrow))
+        self.narrow.track("item", by=["id"])
+        for db in (self.hit, self.missed, self.narrow):
             admission = db._engine.tier.admission  # all is kept: what it is worth is admission.py's question
             admission.costs = admission.costs._replace(keeping=0.0)
         self.raw = _connected(stack, uncached)
         self.stamps = _connected(stack, hit)
         self.other = _connected(stack, hit)  # commits what no query here reads
         self.writer = _connected(stack, missed)  # commits what the queries there read
+        self.neighbour = _connected(stack, narrow)  # commits in the same table, and not what the queries there read
         self.scope = self.stamps.execute("SELECT min(id) FROM _coeval_stamps").get
         self.ids = _Ids()
-        self.expected = 0  #: revalidations
+        self.expected = self.expected_narrow = 0  #: revalidations
         self.sides: dict[str, Side] = {}
         self._hits()
         self._revalidations()
@@ -134,8 +139,20 @@ class Bench:
                 taken += perf_counter() - start
             return taken / ALONE
 
+        narrow = self.narrow.query
+
+        def revalidate_narrow() -> float:
+            self.neighbour.execute("UPDATE item SET price = price + 1 WHERE id = ?", (ROWS,))
+            self.expected_narrow += REVALIDATED
+            start = perf_counter()
+            for i in range(1, REVALIDATED + 1):
+                narrow(POINT, i)
+            return (perf_counter() - start) / REVALIDATED
+
         for i in range(1, REVALIDATED + 1):
             query(POINT, i)
+            narrow(POINT, i)
+        self.sides["revalidation, another row of the same table"] = revalidate_narrow
         self.sides["revalidation"] = revalidate
         self.sides["bare stamp read, raw APSW"] = stamp
         self.sides["revalidation, first read after a commit"] = revalidate_alone
@@ -197,6 +214,11 @@ class Bench:
         # A hit side revalidates once where commits came before it; the first read of each entry misses.
         if not self.expected <= hit.revalidated <= self.expected + 4 * rounds or hit.misses != REVALIDATED + 4:
             raise AssertionError(f"{hit.revalidated} of {self.expected} reads revalidated, {hit.misses} missed")
+        narrow = self.narrow.stats()
+        if narrow.revalidated != self.expected_narrow or narrow.misses != REVALIDATED:
+            raise AssertionError(
+                f"{narrow.revalidated} of {self.expected_narrow} narrow reads revalidated, {narrow.misses} missed"
+            )
         if missed.misses != rounds * (POINTS + OUTDATED + LARGE_READS) or missed.refused or missed.passed:
             raise AssertionError(f"{missed.misses} missed, {missed.refused} were refused, {missed.passed} passed")
         if uncached.uncached != rounds * (POINTS + LARGE_READS) or uncached.entries:
@@ -206,9 +228,9 @@ class Bench:
         names = list(self.sides)
         return {
             "a hit, and what it replaces": names[:7] + self.redis,
-            "revalidation: another table was written since": names[7:11],
-            "a point read": names[11:15],
-            "a large result": names[15:18],
+            "revalidation: another table was written since, or another row": names[7:12],
+            "a point read": names[12:16],
+            "a large result": names[16:19],
         }
 
     def judge(self, measured: Measured) -> None:
@@ -238,6 +260,8 @@ class Bench:
             )
         ratio = measured.ratio("revalidation", "bare stamp read, raw APSW")
         measured.check("revalidation / bare stamp read", ratio, 3, "×")
+        ratio = measured.ratio("revalidation, another row of the same table", "bare stamp read, raw APSW")
+        measured.check("revalidation, another row of the same table / bare stamp read", ratio, 3, "×")
         measured.check("miss over uncached, point read", over, 15, "µs")
 
 
