@@ -236,3 +236,17 @@ def test_what_the_triggers_of_an_attached_file_call_cannot_be_replaced(db, path)
         other.create_function("random", 0, lambda: 4)
         with pytest.raises(dbapi.DatabaseError, match="replaced here"):
             other.execute("ATTACH ? AS file", (str(path),))
+
+
+def test_temp_triggers_are_refused(db, connection, path):
+    """One that fails or is passed over AFTER INSERT would keep ours from running; made in memory first, it keeps the file away."""
+    sql = "CREATE TEMP TRIGGER mine AFTER INSERT ON t BEGIN SELECT RAISE(IGNORE); END"
+    with pytest.raises(dbapi.DatabaseError, match="keep Coeval's from running"):
+        connection.execute(sql)
+    with closing(dbapi.connect(":memory:")) as one, closing(dbapi.connect(":memory:")) as other:
+        one.execute("ATTACH ? AS file", (str(path),))
+        with pytest.raises(dbapi.DatabaseError, match="keep Coeval's from running"):
+            one.execute(sql)
+        other.executescript(f"CREATE TABLE t (a); {sql}")
+        with pytest.raises(dbapi.DatabaseError, match="attached file"):
+            other.execute("ATTACH ? AS file", (str(path),))

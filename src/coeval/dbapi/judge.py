@@ -48,6 +48,7 @@ class Judge:
         self.temporary = False  #: it may have made temporary tables
         self._own = own
         self._attached = False  # a file, at some time
+        self._skips = ""  # a TEMP trigger that was made, perhaps on a table that is attached later
 
     def __call__(self, code: int, a: str | None, b: str | None, c: str | None, source: str | None) -> int:
         if self.stamping:
@@ -71,12 +72,18 @@ class Judge:
                 return f"{min(touched)} is where Coeval keeps its stamps; `coeval uninstall FILE` removes it"
         if code == apsw.SQLITE_CREATE_TEMP_TRIGGER and TRIGGER_NAME.fullmatch(fold(a or "")):
             return f"{a} is a name of Coeval's triggers"
+        if code == apsw.SQLITE_CREATE_TEMP_TRIGGER and (self._own or self._attached):
+            return f"The TEMP trigger {a} could keep Coeval's from running; make it a trigger of the table's own schema"
         if code == apsw.SQLITE_ATTACH and a not in _NO_FILE:
             if not self.triggers:
                 return "Triggers are switched off here, and Coeval's caches of an attached file rest on them; switch them on"
             if self.replaced:
                 return f"{self.replaced} is replaced here, and the triggers of an attached file of Coeval's call it"
+            if self._skips:
+                return f"The TEMP trigger {self._skips} could keep those of an attached file of Coeval's from running"
             self._attached = True
+        if code == apsw.SQLITE_CREATE_TEMP_TRIGGER:
+            self._skips = a or "there"
         return ""
 
     def _private(self, pragma: str | None, schema: str | None) -> bool:
