@@ -128,10 +128,10 @@ class DirectWrites(Writes):
         Durable on return outside a transaction. What is being computed meanwhile is not kept with the old stamps. Two tags in four
         thousand may share a stamp, and are invalidated together. Raises ParameterError, LockTimeoutError, StoreError.
         """
-        from .cache.options import tag_names
+        from .cache.options import some_tags
         from .coherence.scopes import tag_scopes
 
-        self._restamp("invalidate()", tag_scopes(tag_names(tags)))
+        self._restamp("invalidate()", tag_scopes(some_tags(tags)))
 
     def _restamp(self, what: str, scopes: tuple[Scope, ...]) -> None:
         """New stamps for ``scopes`` of tags, in the transaction of this context or in one of their own."""

@@ -330,3 +330,18 @@ def test_a_write_has_let_go_of_its_reader_before_that_is_another_s(path: Path, m
     loop(main)
     assert seen
     assert not any(seen)
+
+
+def test_tasks_made_in_a_transaction_are_told_that_they_do_not_join(path):
+    """They wait for it and it for them: the time-out says how to write that."""
+
+    async def main():
+        async with coeval.aopen(path, timeout=0.05) as db:
+            await db.script("CREATE TABLE t(x)")
+            with pytest.raises(errors.LockTimeoutError) as raised:
+                async with db.transaction():
+                    await asyncio.gather(db.execute("INSERT INTO t VALUES (1)"), db.execute("INSERT INTO t VALUES (2)"))
+            assert "gather" in raised.value.hint
+            return await db.scalar("SELECT count(*) FROM t")
+
+    assert 0 == asyncio.run(main())

@@ -187,3 +187,9 @@ def test_a_program_that_only_reads_functions_gets_hits_by_the_clock(path, open_d
     assert (2, 1) == search.cache_info()[:2]
     foreign.execute("INSERT INTO f VALUES ('another word')")
     assert [2, 2] == [search(), search()]
+
+
+def test_no_tag_is_a_mistake(db):
+    """It would end nothing, and nobody would notice."""
+    with pytest.raises(errors.ParameterError, match="without a tag"):
+        db.invalidate()

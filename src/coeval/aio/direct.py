@@ -170,10 +170,10 @@ class AsyncDirectWrites(AsyncWrites):
 
     async def invalidate(self, *tags: str) -> None:
         """Make every kept value that has one of ``tags`` invalid, as `Database.invalidate`."""
-        from ..cache.options import tag_names
+        from ..cache.options import some_tags
         from ..coherence.scopes import tag_scopes
 
-        await self._restamp("invalidate()", tag_scopes(tag_names(tags)))
+        await self._restamp("invalidate()", tag_scopes(some_tags(tags)))
 
     async def _restamp(self, what: str, scopes: tuple[Scope, ...]) -> None:
         """New stamps for ``scopes`` of tags, as `DirectWrites._restamp`."""

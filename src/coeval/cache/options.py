@@ -104,6 +104,15 @@ def tag_names(tags: Any) -> tuple[str, ...]:
     return names
 
 
+def some_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Tags to be ended, one at least. Raises ParameterError."""
+    if not tags:
+        raise ParameterError(
+            "invalidate() was called without a tag, which ends nothing", hint='db.invalidate("orders")'
+        )
+    return tag_names(tags)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

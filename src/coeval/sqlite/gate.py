@@ -25,7 +25,7 @@ from typing import Any
 from ..errors import LockTimeoutError, ReentryError
 from .attendant import Attendant
 from .failures import shorten
-from .place import LEAD, GateCounts, Member, Place, Turn, tell, would_stop
+from .place import LEAD, GateCounts, Member, Place, Turn, cure_for, tell, would_stop
 from .queue_file import QueueFile
 
 LONGEST_QUEUE = 10_000  #: waiters at the most (law 10)
@@ -136,12 +136,12 @@ class Gate:
     def late(self, what: str, timeout: float) -> LockTimeoutError:
         """The error for one who has waited for ``timeout`` seconds in vain, naming the holder."""
         with self._lock:
-            said = self._described()
+            said, cure = self._described(), cure_for(self._holder)
         if foreigner := self._foreigner():
             said += f", and SQLite's own lock is held by {foreigner}"
         return LockTimeoutError(
             f"The turn to write did not come in {timeout:g} s for {shorten(what, 80)}, {said}",
-            hint="Keep transactions short, or raise `timeout`.",
+            hint=cure,
         )
 
     # -- for whoever has the turn ---------------------------------------------------------------------------------------

@@ -123,6 +123,14 @@ def would_stop(place: Place, holder: Place) -> Reentry | None:
     return None
 
 
+def cure_for(holder: Place | None) -> str:
+    """What whoever has waited in vain for ``holder`` to end can do."""
+    loop = running_loop()
+    if holder is not None and loop is not None and holder.loop is loop:
+        return "Await what belongs to that transaction in the task that began it: tasks of gather and create_task do not join."
+    return "Keep transactions short, or raise `timeout`."
+
+
 #: What a waiting member's future gives where its own thread has to make the batch.
 LEAD = object()
 
