@@ -12,9 +12,10 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -31,6 +32,8 @@ from .server import Server
 from .truth import Timetable
 
 __all__ = ["run"]
+
+T = TypeVar("T")
 
 
 def run(
@@ -49,8 +52,8 @@ def run(
             original = _prepare(console, home)
             if serve:
                 return asyncio.run(_serve(console, original, scratch, port, workers))
-            off, on = asyncio.run(_measure(console, original, scratch, seconds, workers))
-    except KeyboardInterrupt:
+            off, on = asyncio.run(_until_told(_measure(console, original, scratch, seconds, workers)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped.")
         return 130
     if json_output:
@@ -115,6 +118,20 @@ def _prepare(console: Console, home: Path) -> Path:
     size = original.stat().st_size / 1e6
     console.print(f"{count:,} real flights from New York City in 2013, {size:,.0f} MB.", highlight=False)
     return original
+
+
+async def _until_told(work: Coroutine[Any, Any, T]) -> T:
+    """``work``, which being told to end cancels, as Ctrl-C does: what a signal's handler raises could come up in any callback."""
+    task = asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        return await work
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await work
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _measure(
