@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_what_takes_attributes_is_not_shared(keep, make):
 
 
 def test_one_list_in_two_places_stays_one(keep):
-    one = []
+    one: list[Any] = []
     function = keep(lambda: [one, {"again": one}])
     function()
     again = function()
@@ -85,7 +85,7 @@ def test_one_list_in_two_places_stays_one(keep):
 
 def test_a_list_in_itself(keep):
     def make():
-        value = []
+        value: list[Any] = []
         value.append(value)
         return value
 
@@ -97,7 +97,7 @@ def test_a_list_in_itself(keep):
 
 def test_lists_too_deep_to_copy_are_given(keep):
     def make():
-        value = []
+        value: list[Any] = []
         for _ in range(5000):
             value = [value]
         return value
@@ -121,14 +121,17 @@ def test_what_cannot_be_copied_any_more_is_made_anew(keep):
 
 
 def test_what_a_caller_does_to_a_kept_error_is_its_own(keep):
+    class Missing(LookupError):
+        more: list[int]
+
     def fail():
-        error = LookupError("x", [])
+        error = Missing("x", [])
         error.more = []
         raise error
 
     function = keep(fail, negative=LookupError)
     for _ in range(3):
-        with pytest.raises(LookupError) as caught:
+        with pytest.raises(Missing) as caught:
             function()
         assert caught.value.more == caught.value.args[1] == []
         caught.value.more.append(1)
