@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -161,6 +162,22 @@ def test_an_interrupted_measurement_leaves_nothing(folder: Path, number: signal.
     assert "Stopped." in said
     assert "Traceback" not in said
     assert before == {file.name for file in folder.iterdir()}
+
+
+def test_being_told_to_end_is_never_raised_in_a_callback() -> None:
+    """It cancels what is measured, wherever the loop is at that moment, and leaves the signal as it was."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    with runner._terminable():
+        inside = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(runner._until_told(work()))
+        assert inside is signal.getsignal(signal.SIGTERM)
+    assert before is signal.getsignal(signal.SIGTERM)
 
 
 def test_the_quick_start_runs(

@@ -69,7 +69,6 @@ class Turn(Place):
     def hand_over(self) -> None:
         """Another thread ends it, so that nobody who waits for it could stop that. Takes no lock: finalisers call it."""
         self.thread = self.loop = None
-        self.stacked = False
 
 
 class Member(Place):
