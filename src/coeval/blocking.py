@@ -50,6 +50,21 @@ class Lender(Protocol):
     def discard(self, connection: Connection) -> None: ...
 
 
+def by_place(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Values given by name, in the order of the placeholders, which makes the quicker key; None where that takes a closer look."""
+    store = engine._store
+    if len(params) != 1 or type(params[0]) is not dict or store is None or type(sql) is not str:
+        return None
+    order = store.statements.named.get(sql)
+    if order is None:
+        return None
+    try:
+        values = order(params[0])
+    except KeyError:
+        return None
+    return values if all_plain(values) else None
+
+
 def read_at_once(
     engine: Engine, sql: str, params: tuple[Any, ...], limit: int | None = None, event: str = "uncached"
 ) -> tuple[Row, ...] | None:

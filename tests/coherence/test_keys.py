@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from coeval.errors import ParameterError
 from coherence.asking import cached, keep, plain, truth
 
 
@@ -136,3 +137,23 @@ def test_affinity_sees_the_type(db, order):
         assert truth(db, "SELECT typeof(v) FROM t WHERE v = ?", value) == cached(
             db, "SELECT typeof(v) FROM t WHERE v = ?", value
         )
+
+
+def test_values_by_name_are_found_by_name_alone(db):
+    """The order of the dict and values that the statement does not ask for make no other entry."""
+    sql = "SELECT :a, :b"
+    db.query(sql, {"a": 1, "b": 2})  # the statement is known from here on
+    kept = [
+        cached(db, sql, {"a": 3, "b": 4}),
+        cached(db, sql, {"b": 4, "a": 3}),
+        cached(db, sql, {"c": 5, "b": 4, "a": 3}),
+    ]
+    assert [((3, 4),)] * 3 == kept
+    before = db.stats()
+    assert (3, 4) == tuple(db.one(sql, {"b": 4, "a": 3})) == tuple(db.one(sql, {"a": 3, "b": 4, "c": 6}))
+    after = db.stats()
+    assert (before.entries + 1, before.hits + 1) == (after.entries, after.hits)
+    with pytest.raises(ParameterError, match="asks for :b"):
+        db.query(sql, {"a": 3})
+    with pytest.raises(ParameterError, match="parameter :b"):
+        db.query(sql, {"a": 3, "b": object()})

@@ -9,8 +9,10 @@ Ring: shell.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import apsw
@@ -66,6 +68,8 @@ class Statements:
         self._known: dict[str, Analysis] = {}
         #: of each remembered statement that reads, how many placeholders it has; that holds in any schema
         self.readable: dict[str, int] = {}
+        #: of those whose placeholders all have names, what takes their values, in order, out of a dict
+        self.named: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {}
         self.pace = Pace()
         #: each remembered statement that writes, and runs nobody's code: it may be made for its caller by another thread (hole 7)
         self.shared: dict[str, Statement] = {}
@@ -156,6 +160,8 @@ class Statements:
         self._known[sql] = analysis
         if may_read(analysis.statement):
             self.readable[sql] = analysis.statement.count
+            if (order := _order(analysis.statement.names)) is not None:
+                self.named[sql] = order
             self.pace.learn(sql, analysis.statement.count, self._stretch(analysis.statement))
         elif shared is not None:
             self.shared[sql] = shared
@@ -163,6 +169,7 @@ class Statements:
             for old in list(self._known)[: (len(self._known) + 1) // 2]:
                 del self._known[old]
                 self.readable.pop(old, None)
+                self.named.pop(old, None)
                 self.pace.forget(old)
                 self.shared.pop(old, None)
                 self._text -= len(old)
@@ -172,6 +179,7 @@ class Statements:
         with self._lock:
             self._known.clear()
             self.readable.clear()
+            self.named.clear()
             self.pace.clear()
             self.shared.clear()
             self._text = 0
@@ -187,6 +195,7 @@ class Statements:
         with self._lock:
             self.shared.pop(sql, None)
             self.readable.pop(sql, None)
+            self.named.pop(sql, None)
             if self._known.pop(sql, None) is not None:
                 self._text -= len(sql)
 
@@ -283,6 +292,16 @@ class Statements:
             if used:
                 return (f"it may use the collation {name}, which is not SQLite's own",)
         return ()
+
+
+def _order(names: tuple[str | None, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]] | None:
+    match names:
+        case ():
+            return None
+        case (str() as name,):
+            return lambda values: (values[name],)
+        case _:
+            return None if None in names else itemgetter(*names)
 
 
 def _is_virtual(read: Read, names: Catalogue) -> bool:
