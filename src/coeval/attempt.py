@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from .blocking import BlockingReading, BlockingSource, run
+from .blocking import BlockingReading, BlockingSource, in_order, run
 from .cache.lookup import Request, read_within
 from .coherence.scopes import BLOCK, TAGS
 from .errors import SerializationError
@@ -101,7 +101,8 @@ class Attempt(Transaction):
         self._check_mine()
         refuse_proof(IN_TRANSACTION)
         engine = self._engine
-        wanted, hit = request(sql, params, limit), None if engine.auditor is None else engine.auditor.hit
+        wanted = request(sql, in_order(engine, sql, params), limit)
+        hit = None if engine.auditor is None else engine.auditor.hit
         return run(read_within(wanted, reading, self._store.mark, engine.tier, engine.events.tell, None, hit))
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> RowStream[Row]:

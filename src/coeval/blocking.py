@@ -50,19 +50,19 @@ class Lender(Protocol):
     def discard(self, connection: Connection) -> None: ...
 
 
-def by_place(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Values given by name, in the order of the placeholders, which makes the quicker key; None where that takes a closer look."""
+def in_order(engine: Engine, sql: str, params: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values that came by name in the order of the placeholders, which makes the quicker key; ``params`` where that takes a closer look."""
     store = engine._store
     if len(params) != 1 or type(params[0]) is not dict or store is None or type(sql) is not str:
-        return None
+        return params
     order = store.statements.named.get(sql)
     if order is None:
-        return None
+        return params
     try:
         values = order(params[0])
     except KeyError:
-        return None
-    return values if all_plain(values) else None
+        return params
+    return values if all_plain(values) else params
 
 
 def read_at_once(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .blob import Blob
-from .blocking import BlockingSource, by_place, read_at_once, read_past, run
+from .blocking import BlockingSource, in_order, read_at_once, read_past, run
 from .cache.entry import Entry
 from .cache.key import Key, quick_key
 from .cache.lookup import Request, Watch, compute, revalidate, unprovable
@@ -99,8 +99,8 @@ class Database(Reads, DirectWrites, Upkeep):
                         if self._proved(entry):
                             return entry.rows
                 except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
-                    placed = by_place(self._engine, sql, params)
-                    if placed is not None:
+                    placed = in_order(self._engine, sql, params)
+                    if placed is not params:
                         return self.query(sql, *placed)
                 else:
                     account = self._passing(sql)
@@ -131,7 +131,7 @@ class Database(Reads, DirectWrites, Upkeep):
             )
         found = None
         if len(params) == 1 and type(params[0]) is dict:
-            params = by_place(engine, sql, params) or params
+            params = in_order(engine, sql, params)
         if limit is not None:
             try:
                 found = self._valid(quick_key(sql, params, limit))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .blocking import BlockingReading, BlockingSource, run
+from .blocking import BlockingReading, BlockingSource, in_order, run
 from .cache.lookup import read_within
 from .errors import ClosedError, StoreError
 from .reads import Reads, request
@@ -60,7 +60,7 @@ class Snapshot(Unit, Reads):
 
     def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
         engine = self._engine
-        wanted, watch = request(sql, params, limit), watch_for(engine)
+        wanted, watch = request(sql, in_order(engine, sql, params), limit), watch_for(engine)
         hit = None if engine.auditor is None else engine.auditor.hit
         try:
             return run(read_within(wanted, self._open(), self._store.mark, engine.tier, engine.events.tell, watch, hit))

@@ -142,7 +142,7 @@ def test_affinity_sees_the_type(db, order):
 def test_values_by_name_are_found_by_name_alone(db):
     """The order of the dict and values that the statement does not ask for make no other entry."""
     sql = "SELECT :a, :b"
-    db.query(sql, {"a": 1, "b": 2})  # the statement is known from here on
+    assert db.query(sql, {"a": 3, "b": 4}) is db.query(sql, {"a": 3, "b": 4}), "the first call is kept, too"
     kept = [
         cached(db, sql, {"a": 3, "b": 4}),
         cached(db, sql, {"b": 4, "a": 3}),
@@ -151,7 +151,10 @@ def test_values_by_name_are_found_by_name_alone(db):
     assert [((3, 4),)] * 3 == kept
     before = db.stats()
     assert (3, 4) == tuple(db.one(sql, {"b": 4, "a": 3})) == tuple(db.one(sql, {"a": 3, "b": 4, "c": 6}))
+    with db.snapshot() as snapshot:
+        assert ((3, 4),) == snapshot.query(sql, {"b": 4, "a": 3})
     after = db.stats()
+    assert before.revalidated + 1 == after.revalidated
     assert (before.entries + 1, before.hits + 1) == (after.entries, after.hits)
     with pytest.raises(ParameterError, match="asks for :b"):
         db.query(sql, {"a": 3})

@@ -23,6 +23,7 @@ class Plan:
     schema: int | None = 7
     scopes: tuple[int, ...] | None = (1,)
     cacheable: bool = True
+    names: tuple[str, ...] = ()
 
     def scopes_for(self, parameters):
         return self.scopes

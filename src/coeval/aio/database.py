@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..blob import Blob
-from ..blocking import BlockingSource, by_place, read_past, run, seen_now
+from ..blocking import BlockingSource, in_order, read_past, run, seen_now
 from ..cache.lookup import Request, compute, revalidate, unprovable
 from ..config import resolve
 from ..database import Database
@@ -108,7 +108,7 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
                             if not entry.hits & HITS:
                                 await asyncio.sleep(0)
                     except (TypeError, ValueError):  # an unhashable parameter; the clock is just being closed
-                        if (placed := by_place(engine, sql, params)) is not None:
+                        if (placed := in_order(engine, sql, params)) is not params:
                             return await self.query(sql, *placed, into=into)
                     else:
                         if rows is None and (account := engine.passing(sql)) is not None:
@@ -135,7 +135,7 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
             if rows is None:
                 rows = await self._patiently(engine, request(sql, params, limit))
         else:
-            wanted = request(sql, by_place(engine, sql, params) or params, limit)
+            wanted = request(sql, in_order(engine, sql, params), limit)
             rows = answer_briefly(engine, wanted)
             if rows is None:
                 rows = await self._patiently(engine, wanted)

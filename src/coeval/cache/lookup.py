@@ -18,7 +18,7 @@ from ..coherence.stamps import Mark, Seen, Stamp
 from ..coherence.validity import valid_by_clock, valid_by_stamps, worth_keeping
 from .admission import Account, Admission
 from .entry import Entry
-from .key import Key
+from .key import Key, statement_key
 from .size import ENTRY, SCOPE, key_size, result_size
 
 Rows = tuple[Any, ...]
@@ -39,6 +39,15 @@ class Request:
         return hash((self.sql, values)) if type(values) is tuple else hash(self.key)
 
 
+def by_place(request: Request, names: tuple[str | None, ...]) -> Request:
+    """The same with values that came by name in the order of the placeholders, as `blocking.in_order` makes them for the next call."""
+    values = request.parameters
+    if type(values) is tuple or not names or None in names:
+        return request
+    placed = tuple([values[name] for name in names])  # type: ignore[index, call-overload]
+    return Request(request.sql, placed, statement_key(request.sql, placed, request.limit), request.limit)
+
+
 class Plan(Protocol):
     """What the analysis of a statement says of keeping its results."""
 
@@ -46,6 +55,10 @@ class Plan(Protocol):
     def cacheable(self) -> bool: ...
     @property
     def schema(self) -> Stamp: ...
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """Of the placeholders; None where positional."""
+
     def scopes_for(self, parameters: tuple[Any, ...] | Mapping[str, Any], /) -> tuple[Scope, ...] | None:
         """What a call with ``parameters`` depends on; None: by the clock alone."""
 
@@ -129,6 +142,7 @@ async def compute(request: Request, source: Source, tier: Tier, tell: Tell, watc
     epoch, time, admission = tier.epoch, source.time, tier.admission
     begun = time()
     plan = await source.plan(request)
+    request = by_place(request, plan.names)
     passes = plan.cacheable and request.sql in admission.passing and admission.passes(request.sql, request.asked())
     if passes and watch is None:
         tell("passed")
@@ -193,6 +207,8 @@ async def read_within(
             return entry.rows
     epoch = tier.epoch
     plan = await reading.plan(request)
+    if plan is not None:
+        request = by_place(request, plan.names)
     scopes = () if plan is None else plan.scopes_for(request.parameters)
     passes = plan is not None and plan.cacheable and tier.admission.passes(request.sql, request.asked())
     seen = await reading.seen(scopes)

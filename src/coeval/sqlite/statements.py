@@ -46,6 +46,11 @@ class Analysis:
     cacheable: bool
     fineness: Fineness = WHOLE  #: finer than the read set, where columns are tracked
 
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """Of the placeholders; None where positional."""
+        return self.statement.names
+
     def scopes_for(self, parameters: Parameters) -> tuple[Scope, ...] | None:
         """What a call with ``parameters`` depends on, sorted; None: by the clock alone."""
         whole = self.read_set.scopes
