@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -179,5 +180,30 @@ def test_the_reference_is_what_the_code_says():
     pytest.importorskip("click", reason="the cli extra is not installed")
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "reference.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_guide_runs_in_order(tmp_path: Path):
+    """What it shows from cached functions to `db.write` is one program."""
+    pytest.importorskip("syntaqlite", reason="the track extra is not installed")
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    part = text[text.index("\n## Functions\n") : text.index("\n## asyncio\n")]
+    blocks = re.findall(r"^```python\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
+    ends = """
+assert region_report("EU") == {"paid": 1}
+assert db.scalar("SELECT body FROM page") == "new"
+assert db.scalar("SELECT balance FROM account") == 90
+db.close()
+"""
+    assert len(blocks) == 5
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join([*blocks, ends])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (0, "") == (done.returncode, done.stderr)

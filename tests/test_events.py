@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +199,18 @@ def test_counts_from_many_threads_are_whole(db, scaled):
         thread.join()
     after = db.stats()
     assert 4 * rounds == after.misses + after.passed - before.misses - before.passed
+
+
+def test_a_warning_is_seen_where_nobody_has_set_up_logging(tmp_path: Path):
+    """It is said once, so it must not be said to nobody: Python's last resort shows it. What is less than a warning stays quiet."""
+    program = """if True:
+        import sys, coeval
+        with coeval.open(sys.argv[1]) as db:
+            noted = db.cached(lambda: db.scalar("SELECT random()"))
+            noted(), noted()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "app.db"], capture_output=True, text=True, timeout=60, check=True
+    )
+    (line,) = done.stderr.splitlines()
+    assert "is not cached" in line

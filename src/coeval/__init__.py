@@ -34,7 +34,6 @@ Ring: shell.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from .blob import Blob
@@ -57,8 +56,6 @@ if TYPE_CHECKING:
     from .plain import PlainValues
 
 __version__ = "0.1.0"
-
-logging.getLogger("coeval").addHandler(logging.NullHandler())  # quiet until the application says where logs go
 
 __all__ = [
     "AsyncDatabase",

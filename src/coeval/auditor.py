@@ -27,6 +27,7 @@ from .blocking import run
 from .cache.audit import gap
 from .cache.auditing import Difference, SkippedError, audit_call, audit_statement
 from .cache.entry import Entry
+from .cache.key import asked
 from .tiers.memory import LARGEST
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Auditor:
         self.differences = 0  #: of them, found to be wrong
         self.skipped = 0  #: of which nothing could be said
         self.dropped = 0  #: that found no room, or the end
+        self._said: set[tuple[str, str]] = set()  # of what the reasons are in the log, MOST of them at the most
         self._closed = False
         self._start_anew()
 
@@ -202,10 +204,16 @@ class Auditor:
             return run(audit_statement(sample.entry, moment))
 
     def skip(self, sample: Sample, why: BaseException) -> None:
-        """Nothing can be said of it."""
-        log.debug("Not audited: %s: %s", sample.entry.key[:1], why)
+        """Nothing can be said of it. Why goes to the log, once for each statement or function."""
+        name = asked(sample.entry.key)[0] if sample.call is None else sample.call.name
+        said = name, str(why) if isinstance(why, SkippedError) else _shown(why)
         with self._lock:
             self.skipped += 1
+            new = said not in self._said and len(self._said) < MOST
+            if new:
+                self._said.add(said)
+        if new:
+            log.debug("Not audited: %s: %s", *said)
 
     def drop(self, count: int) -> None:
         """So many are not looked at."""

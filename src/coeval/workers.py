@@ -186,9 +186,8 @@ class Workers:
         """``readers``: connections for reading at the most."""
         #: calls that take a reader: a processor is left to the event loop, where there are several
         self.reads = Pool(readers, at_once=max(1, processors() - 1))
-        self.held = Pool(
-            readers + 2
-        )  #: calls of those that have a reader or the turn already, which wait for SQLite alone
+        #: calls of those that have a reader or the turn already, which wait for SQLite alone
+        self.held = Pool(readers + 2)
         self.chores = Pool(CHORES)  #: everything else, which may wait for its turn
         self.spent = 0.0  #: seconds that event loops have used for reads since they last went round
 

@@ -67,8 +67,9 @@ def test_before_the_database_is_open(path, db):
     assert [6, 6, 7] == asyncio.run(change())
     with pytest.raises(errors.ClosedError):
         asyncio.run(ask())
-    with pytest.raises(errors.ConfigError, match="no coroutine function"):
+    with pytest.raises(errors.ConfigError, match="no coroutine function") as refused:
         later.cached(lambda: 1)  # type: ignore[arg-type, return-value]
+    assert "coeval.open" in str(refused.value.hint), "what it names can be had"
     with pytest.raises(errors.ConfigError, match="generator"):
         db.cached(_generator)
     with pytest.raises(errors.ConfigError, match="no coroutine function"):

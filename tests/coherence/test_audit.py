@@ -68,6 +68,21 @@ def test_a_lie_is_found_and_told(db, caplog):
     assert Audits(1, 1, 0, 0) == audits(db), "it was computed, which is no hit"
 
 
+def test_why_an_audit_is_skipped_is_in_the_log(db, caplog):
+    """Once for a statement or function and each reason."""
+    sql, function = "SELECT id FROM t LIMIT 2", db.cached(ttl=60)(lambda: db.scalar("SELECT count(*) FROM t"))
+    with caplog.at_level(logging.DEBUG, "coeval"):
+        for _ in range(3):
+            db.query(sql)
+            function()
+            audits(db)
+    assert Audits(0, 0, 4, 0) == audits(db)
+    said = [record.getMessage() for record in caplog.records if "Not audited" in record.getMessage()]
+    assert len(said) == 2
+    assert any(sql in line and "in no order" in line for line in said)
+    assert any(function.__qualname__ in line and "it has a ttl" in line for line in said)
+
+
 @pytest.mark.parametrize("lie", [((2,),), ((1.0,),), (("1",),), ((None,),), (), ((1,), (1,))])
 @pytest.mark.parametrize("call", ["query", "one", "first", "scalar", "snapshot", "revalidated", "named"])
 def test_every_kind_of_hit_is_looked_at(db, call, lie):

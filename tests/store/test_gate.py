@@ -47,6 +47,18 @@ def _waiting(gate, count):
     return gate.queue == count
 
 
+def test_a_wait_in_vain_is_counted(gate):
+    """Whoever gives up has waited all the same, in a thread or by a future."""
+    with held_by("the holder", gate):
+        with pytest.raises(errors.LockTimeoutError):
+            gate.enter("in vain", 0.05)
+        assert 0.05 <= gate.counts.waited == gate.counts.longest_wait
+        asked = gate.ask("in vain, too")
+        assert asked.cancel()
+        assert isinstance(gate.late("in vain, too", 0.25), errors.LockTimeoutError)
+        assert 0.3 <= gate.counts.waited < 5
+
+
 def test_a_free_turn_is_had_at_once(gate):
     """`enter` waits for nothing; `try_enter` and `ask` get it, too."""
     turn = gate.enter("one", 0.0)

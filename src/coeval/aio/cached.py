@@ -161,7 +161,7 @@ class AsyncCaching:
             if not inspect.iscoroutinefunction(function):
                 raise ConfigError(
                     f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
-                    hint="Use `async def`, or the blocking database's @db.cached.",
+                    hint="Use `async def`, or `@db.cached` of a database that coeval.open made; its `db.aio` is for asyncio.",
                 )
             return CachedCoroutine(function, self, named)  # type: ignore[arg-type]
 

@@ -22,9 +22,7 @@ TAGS = 4096
 
 def tag_scope(tag: str) -> Scope:
     """The scope of ``tag``."""
-    from hashlib import blake2b  # not for everybody who imports this
-
-    return 1 + int.from_bytes(blake2b(tag.encode(errors="surrogatepass"), digest_size=8).digest(), "big") % TAGS
+    return _among_tags(tag, b"")
 
 
 def tag_scopes(names: Iterable[str]) -> tuple[Scope, ...]:
@@ -39,13 +37,14 @@ def function_scope(name: str) -> Scope:
 
 def value_scope(text: str) -> Scope:
     """The scope of the plain value whose key has this text: among those of tags, by another digest, so that no tag is its name."""
-    from hashlib import blake2b
+    return _among_tags(text, b"value")
 
-    return (
-        1
-        + int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=b"value").digest(), "big")
-        % TAGS
-    )
+
+def _among_tags(text: str, kind: bytes) -> Scope:
+    from hashlib import blake2b  # not for everybody who imports this
+
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=kind).digest()
+    return 1 + int.from_bytes(digest, "big") % TAGS
 
 
 def table_scope(number: int) -> Scope:

@@ -28,9 +28,8 @@ class Undertaker:
         self._queue: SimpleQueue[FileHandle | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._charges: set[int] = (
-            set()
-        )  # of handles that are not closed; one of them that is garbage is kept by the queue
+        # of handles that are not closed; one of them that is garbage is kept by the queue
+        self._charges: set[int] = set()
 
     def attend(self, handle: FileHandle) -> None:
         """``handle`` is open: have the thread. Not for finalisers."""

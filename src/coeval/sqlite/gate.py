@@ -137,6 +137,7 @@ class Gate:
         """The error for one who has waited for ``timeout`` seconds in vain, naming the holder."""
         with self._lock:
             said, cure = self._described(), cure_for(self._holder)
+            self.counts.wait(timeout)
         if foreigner := self._foreigner():
             said += f", and SQLite's own lock is held by {foreigner}"
         return LockTimeoutError(
@@ -330,9 +331,7 @@ class Gate:
 
     def _count_wait(self, place: Place) -> None:
         place.since = monotonic()
-        waited = place.since - place.asked
-        self.counts.waited += waited
-        self.counts.longest_wait = max(self.counts.longest_wait, waited)
+        self.counts.wait(place.since - place.asked)
 
     def _grant(self, place: Place) -> None:
         """Tell ``place`` that it has the turn. Twice does no harm."""

@@ -144,6 +144,11 @@ class GateCounts:
     longest_wait: float = 0.0
     longest_hold: float = 0.0
 
+    def wait(self, seconds: float) -> None:
+        """Somebody has waited so long, for a turn or in vain."""
+        self.waited += seconds
+        self.longest_wait = max(self.longest_wait, seconds)
+
 
 def tell(future: Future[Any], outcome: Any) -> None:
     """Give ``future`` its result, or its error. Again does no harm, and wakes who was not woken because an interrupt came in between."""

@@ -96,9 +96,8 @@ class QueueFile:
             status = os.fstat(descriptor)
             if status.st_size < SIZE or status.st_blocks * 512 < SIZE:
                 _make_like(descriptor, like)
-                os.pwrite(
-                    descriptor, bytes(SIZE), 0
-                )  # real blocks: on a full disk writing into a hole of a map is SIGBUS
+                # real blocks: on a full disk writing into a hole of a map is SIGBUS
+                os.pwrite(descriptor, bytes(SIZE), 0)
             self._map = mmap.mmap(descriptor, SIZE)
         except BaseException:
             os.close(descriptor)
@@ -282,9 +281,8 @@ class QueueFile:
         answer: bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, _WRITE)
         if answer[:2] == _FREE:
             return 0
-        return (
-            int.from_bytes(answer[24:28], sys.byteorder) or ELSEWHERE
-        )  # a process of another PID namespace has no number here
+        # a process of another PID namespace has no number here
+        return int.from_bytes(answer[24:28], sys.byteorder) or ELSEWHERE
 
     def _recently_waited(self) -> bool:
         return time.monotonic_ns() - self._words[WAITED] < FORGET
