@@ -24,8 +24,8 @@ from .cache.counts import Counts
 from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
-from .cache.key import Key
-from .cache.options import Named, named_of
+from .cache.key import PLAIN, Key
+from .cache.options import Named, Vary, named_of
 from .cache.private import Unkeepable, given
 from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
@@ -90,6 +90,7 @@ class Tracked:
     """A function with its options and the keys of its calls, whatever the face."""
 
     firm = False
+    _vary: tuple[Vary, ...] = ()
 
     def __init__(self, function: Callable[..., Any], named: Named, settings: Settings) -> None:
         """Raises KeyArgumentError."""
@@ -119,6 +120,15 @@ class Tracked:
             parts = tuple(one.get(None) if isinstance(one, ContextVar) else one() for one in self._vary)
             key = (self.identity, "vary", key[1:], *chosen(self.name, "vary", parts))
         return key
+
+    def differs(self, key: Key, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call with the arguments as they are now, made here, has another key: they may have been changed since."""
+        if not self._vary and PLAIN.issuperset(map(type, args)) and PLAIN.issuperset(map(type, kwargs.values())):
+            return False
+        try:
+            return self.key(args, kwargs) != key
+        except Exception:  # they make no key any more; or `vary` looks at what there is only in the caller's thread
+            return True
 
     def tier(self, engine: Engine) -> Any:
         """Where its values are kept."""
@@ -307,6 +317,10 @@ class Face:
             mine.close()
             if self.outer is not None:
                 self.outer.refuse(IN_TRANSACTION)
+
+    def changed(self) -> bool:
+        """Whether its arguments, or what `vary` gives here, no longer make its key: what it computes would be another call's answer."""
+        return self._tracked.differs(self.key, self._args, self._kwargs)
 
     def unkept(self, why: str) -> None:
         """Say so."""

@@ -24,7 +24,6 @@ from .rows import Row
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from .cache.key import Key
     from .engine import Engine
     from .sqlite.connection import Connection
     from .sqlite.readers import Readers
@@ -172,10 +171,6 @@ class CallAgain(_Call):
         """What the scopes stand for."""
         assert isinstance(self._snapshot, Pinned)
         return await self._snapshot.named(scopes)
-
-    def present_key(self) -> Key:
-        """The key of its arguments as they are now."""
-        return self._tracked.key(self._args, self._kwargs)
 
     def given(self) -> Any:
         """Its arguments."""

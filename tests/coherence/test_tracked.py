@@ -321,7 +321,7 @@ def test_keys(db, counted):
     assert {"echo": 1 + len(different)} == counted.runs
     echo({"x": 1, "y": 2})
     echo({"y": 2, "x": 1})
-    assert {"echo": 2 + len(different)} == counted.runs
+    assert {"echo": 3 + len(different)} == counted.runs, "the order of a dict can be seen"
     with pytest.raises(errors.KeyArgumentError, match=r"'a'.*Colour"):
         echo(Colour())
     with pytest.raises(errors.KeyArgumentError, match="'rest'"):
@@ -603,6 +603,48 @@ def test_an_old_value_while_a_new_one_is_made(db, counted):
         assert time.monotonic() < end
         time.sleep(0.001)
     assert {"total": 2} == counted.runs
+
+
+def test_what_is_made_beside_the_caller_is_made_for_the_same_call(db, counted):
+    """A list that the caller has changed since, or a `vary` that looks at what only its thread has, is another call."""
+    local = threading.local()
+    local.user = "ann"
+
+    @db.cached(stale_while_revalidate=30)
+    def total(ids):
+        counted.ran("total")
+        return db.scalar(SUM), tuple(ids)
+
+    @db.cached(stale_while_revalidate=30, vary=lambda: local.user)
+    def greeting():
+        counted.ran("greeting")
+        return db.scalar(SUM), getattr(local, "user", "nobody")
+
+    db._engine.workers.chores.run(lambda: held.wait(10))  # what comes later waits behind it
+    held, ids = threading.Event(), [1]
+    first = total(ids), greeting()
+    db.execute("INSERT INTO t VALUES (3, 3)")
+    assert first == (total(ids), greeting())
+    ids.append(2)
+    held.set()
+    db._engine.workers.chores.close()
+    assert db._engine.workers.join(10)
+    for answer in (total([1]), greeting()):
+        assert answer in ((3, (1,)), (6, (1,)), (3, "ann"), (6, "ann"))
+    assert (6, (1, 2)) == total([1, 2])
+
+
+def test_what_changes_its_own_argument_is_not_kept(db, counted, caplog):
+    """The next call would not do so."""
+
+    @db.cached
+    def take(ids):
+        counted.ran("take")
+        return db.scalar(SUM) + ids.pop()
+
+    assert [5, 5] == [take([1, 2]), take([1, 2])]
+    assert {"take": 2} == counted.runs
+    assert "its arguments were changed" in caplog.text
 
 
 def test_refresh_peek_invalidate(db, counted):

@@ -79,6 +79,27 @@ class Nameless(dt.tzinfo):
         return None
 
 
+@dataclasses.dataclass
+class Aside:
+    """One field is no part of its equality."""
+
+    x: Any
+    more: Any = dataclasses.field(default=None, compare=False)
+
+
+class Slotted(list[int]):
+    """A list with a place for more."""
+
+    __slots__ = ("more",)
+
+
+def with_more(kind, *args):
+    """A value of a subclass of `kind` that has an attribute."""
+    made = type(f"My{kind.__name__}", (kind,), {})(*args)
+    made.more = 1
+    return made
+
+
 class Thing:
     """Has no equality of its own."""
 
@@ -102,7 +123,8 @@ DIFFERENT = [
     complex(1), 0, False, 0.0, -0.0, float("nan"), "nan", "0.0", (), [], {}, set(), frozenset(), (1,), [1], {1},
     frozenset({1}), ((1,),), ([1],), (True,), (1.0,), (0.0,), (-0.0,), ((int, 1),), ((int, 1), (int, 2)), (1, 2),
     [1, 2], (2, 1), Pair(1, 2), Two(1, 2), Pair((int, 1), (int, 2)), {"a": 1}, {"a": True}, {"a": "1"}, {1: "a"},
-    collections.OrderedDict(a=1), types.MappingProxyType({"a": 1}), Point(1), Point(True), Point([1]), Place(1),
+    {"a": 1, "b": 2}, {"b": 2, "a": 1}, collections.OrderedDict(a=1), collections.OrderedDict(a=1, b=2),
+    collections.OrderedDict(b=2, a=1), collections.defaultdict(int), collections.defaultdict(list), Aside(1, 1), Aside(1, 2), types.MappingProxyType({"a": 1}), Point(1), Point(True), Point([1]), Place(1),
     Colour.RED, Shade.RED, Flag(0), Flag.A, Flag(8), Flag(16), Word("1"), NOON, NOON.replace(fold=1),
     NOON.replace(tzinfo=dt.UTC), NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))),
     NOON.replace(tzinfo=zoneinfo.ZoneInfo("UTC")), NOON.date(), NOON.time(), NOON.time().replace(tzinfo=dt.UTC),
@@ -130,7 +152,7 @@ def test_no_two_values_share_a_key():
     "calls",
     [
         [((1,), {}), ((), {"a": 1}), ((1, 2), {}), ((1,), {"b": 2}), ((), {"b": 2, "a": 1})],
-        [(({"x": 1, "y": [2]},), {}), (({"y": [2], "x": 1},), {})],
+        [(({"x": 1, "y": [2]},), {}), (({"x": 1, "y": [2]},), {"b": 2})],
         [((float("nan"),), {}), ((float("nan"), 2), {})],
         [((Word("1"),), {}), ((Word("1"),), {"b": 2})],
         [
@@ -186,6 +208,15 @@ def test_what_is_refused_is_named():
         NOON.replace(tzinfo=Nameless()),
         iter([]),
         object(),
+        Slotted(),
+        *(
+            with_more(kind)
+            for kind in (list, tuple, dict, set, frozenset, int, str, bytes, float, collections.OrderedDict)
+        ),
+        *(with_more(kind, 1) for kind in (Decimal, Fraction, Point)),
+        lambda: 1,
+        functools.partial(two),
+        collections.ChainMap(),
     ):
         with pytest.raises(errors.KeyArgumentError, match=r"'b' of .*two") as caught:
             key_of(two, 1, value)

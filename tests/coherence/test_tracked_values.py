@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +12,15 @@ import pytest
 @dataclasses.dataclass(frozen=True)
 class Point:
     x: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembering:
+    x: int
+
+    @functools.cached_property
+    def parts(self):
+        return [self.x]
 
 
 class Labelled(Point):
@@ -72,6 +82,14 @@ def test_what_takes_attributes_is_not_shared(keep, make):
     function()
     function().labels.append(1)
     assert function().labels == []
+
+
+def test_what_a_property_remembers_is_each_caller_s_own(keep):
+    """It is written into the value, frozen or not."""
+    function = keep(lambda: Remembering(1))
+    function()
+    function().parts.append(2)
+    assert [1] == function().parts
 
 
 def test_one_list_in_two_places_stays_one(keep):

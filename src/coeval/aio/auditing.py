@@ -22,7 +22,6 @@ from .lanes import LentSnapshot, lane_of
 from .units import AsyncSnapshot
 
 if TYPE_CHECKING:
-    from ..cache.key import Key
     from ..engine import Engine
 
 
@@ -66,10 +65,6 @@ class AwaitAgain(_Call):
         unit = self._snapshot
         assert isinstance(unit, Pinned)
         return await lane_of(unit).call(lambda: run(unit.named(scopes)))
-
-    def present_key(self) -> Key:
-        """The key of its arguments as they are now."""
-        return self._tracked.key(self._args, self._kwargs)
 
     def given(self) -> Any:
         """Its arguments."""

@@ -96,8 +96,8 @@ class Again(Protocol):
     async def invoke(self, witness: Witness) -> Any:
         """Run the function."""
 
-    def present_key(self) -> Key:
-        """The key of its arguments as they are now."""
+    def changed(self) -> bool:
+        """Whether its arguments are no longer those of its key."""
 
     def given(self) -> Any:
         """Its arguments."""
@@ -158,7 +158,7 @@ def _check_valid(entry: Entry, seen: Seen) -> None:
 
 
 def _check_arguments(call: Again) -> None:
-    if call.present_key() != call.key:
+    if call.changed():
         raise SkippedError("its arguments were changed")
 
 

@@ -17,9 +17,12 @@ import fractions
 import inspect
 import ipaddress
 import uuid
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Container
 from decimal import Decimal
+from functools import cached_property
 from pathlib import PurePath
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from .key import PLAIN
@@ -46,6 +49,23 @@ _BY_TEXT = (
 #: Plain types, to look at values of their subclasses as.
 _BASES = (str, int, float, bytes)
 
+#: Where classes are whose values are told by what is looked at here.
+_MODULES = frozenset(
+    {
+        "builtins",
+        "collections",
+        "datetime",
+        "decimal",
+        "fractions",
+        "ipaddress",
+        "pathlib",
+        "pathlib._local",
+        "types",
+        "uuid",
+        "zoneinfo",
+    }
+)
+
 #: How deep values may lie in one another.
 DEEPEST = 20
 
@@ -66,31 +86,55 @@ def canonical(value: Any, deep: int = DEEPEST) -> tuple[Any, Any]:
         return (kind,), (value.name, canonical(value.value, deep - 1) if isinstance(value, enum.Flag) else None)
     if isinstance(value, dt.tzinfo):
         return (kind,), _text(value)
+    if kind.__module__ == "fastapi.params":
+        raise NotCanonical("stands for what FastAPI would give: the function was called without it")
+    if not dataclasses.is_dataclass(kind):
+        _refuse_more(value)
     if isinstance(value, dt.datetime | dt.time) and value.tzinfo is not None:
         return (kind, "in a zone"), (repr(value.replace(tzinfo=None)), canonical(value.tzinfo, deep - 1))
     if isinstance(value, _BY_TEXT):
         return (kind,), _text(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and kind.__module__ != "fastapi.params":
-        fields = [(one.name, getattr(value, one.name)) for one in dataclasses.fields(value) if one.compare]
-        return (kind,), tuple((name, canonical(one, deep - 1)) for name, one in fields)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {one.name: getattr(value, one.name, None) for one in dataclasses.fields(value)}
+        _refuse_more(value, fields)
+        return (kind,), tuple((name, canonical(one, deep - 1)) for name, one in fields.items())
     if isinstance(value, tuple | list):
-        return (kind,), tuple(canonical(one, deep - 1) for one in value)
+        base: Any = tuple if isinstance(value, tuple) else list
+        return (kind,), tuple(canonical(one, deep - 1) for one in base.__iter__(value))
     if kind is bytearray:
         return (kind,), bytes(value)
     if kind is memoryview:
         return (kind, value.format, value.shape), value.tobytes()
     if isinstance(value, set | frozenset):
-        return (kind,), frozenset(canonical(one, deep - 1) for one in value)
-    if isinstance(value, Mapping):
-        return (kind,), frozenset((canonical(k, deep - 1), canonical(v, deep - 1)) for k, v in value.items())
+        base = set if isinstance(value, set) else frozenset
+        return (kind,), frozenset(canonical(one, deep - 1) for one in base.__iter__(value))
+    if isinstance(value, dict | MappingProxyType):  # in their order, which the function can see
+        items = dict.items(value) if isinstance(value, dict) else value.items()
+        more = canonical(value.default_factory, deep - 1) if isinstance(value, defaultdict) else None
+        return (kind,), (more, tuple((canonical(k, deep - 1), canonical(v, deep - 1)) for k, v in items))
+    if inspect.isfunction(value) and ("<" in value.__qualname__ or value.__closure__):
+        raise NotCanonical("may be made anew for each call, and equals no other")
     if isinstance(value, type) or inspect.isfunction(value) or inspect.ismodule(value):
         return (kind, id(value)), value  # itself, which equals nothing else as long as the key has it
     for base in _BASES:
-        if isinstance(value, base) and not getattr(value, "__dict__", None):
+        if isinstance(value, base):
             return (kind,), canonical(_base(base, value))
-    if kind.__module__ == "fastapi.params":
-        raise NotCanonical("stands for what FastAPI would give: the function was called without it")
     raise NotCanonical("is of a type that has no place in a key")
+
+
+def _refuse_more(value: Any, known: Container[str] = ()) -> None:
+    """Raise NotCanonical where one of a subclass has attributes beside what is ``known``, and beside what its base is equal by."""
+    kind = type(value)
+    if isinstance(value, type | FunctionType | ModuleType) or kind.__module__ in _MODULES:
+        return
+    for one in kind.__mro__:
+        slots = vars(one).get("__slots__", ()) if one.__module__ not in _MODULES else ()
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in known and name not in ("__dict__", "__weakref__"):
+                raise NotCanonical(f"has a place for {name!r} beside its value")
+    for name in getattr(value, "__dict__", ()):
+        if name not in known and not isinstance(inspect.getattr_static(kind, name, None), cached_property):
+            raise NotCanonical(f"has an attribute {name!r} beside its value")
 
 
 def _text(value: object) -> str:

@@ -17,6 +17,7 @@ import inspect
 import ipaddress
 import uuid
 from decimal import Decimal
+from functools import cached_property
 from pathlib import PurePath
 from sys import getsizeof
 from types import FunctionType, ModuleType
@@ -92,7 +93,7 @@ def fixed(value: Any, deep: int = DEEPEST) -> bool:
     if isinstance(value, enum.Enum | PurePath):
         return True
     parameters = vars(kind).get("__dataclass_params__")  # its own: one that inherits them may have attributes besides
-    if parameters is not None and parameters.frozen:
+    if parameters is not None and parameters.frozen and not _remembers(kind):
         fields = {one.name for one in dataclasses.fields(value)}
         if fields.issuperset(getattr(value, "__dict__", ())):
             return all(hasattr(value, one) and fixed(getattr(value, one), deep - 1) for one in fields)
@@ -127,6 +128,11 @@ def size(value: Any, deep: int = DEEPEST) -> int:
 def _bare(value: Any) -> bool:
     """Whether it is a named tuple without a place for attributes, which anybody could change."""
     return hasattr(type(value), "_fields") and not hasattr(value, "__dict__")
+
+
+def _remembers(kind: type) -> bool:
+    """Whether its values may keep more than they were made with: a list that a property has made, say."""
+    return any(isinstance(one, cached_property) for base in kind.__mro__ for one in vars(base).values())
 
 
 def _iterator(value: Any) -> bool:

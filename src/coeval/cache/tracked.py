@@ -115,6 +115,9 @@ class Shell(Protocol):
     def later(self) -> None:
         """Compute again, soon, beside the caller."""
 
+    def changed(self) -> bool:
+        """Whether its arguments are no longer those of its key."""
+
     def unkept(self, why: str) -> None:
         """Say why the value is not kept."""
 
@@ -161,7 +164,7 @@ async def refresh(call: Shell) -> Any:
 
 async def renew(call: Shell) -> None:
     """Compute and keep, unless somebody is at it. What the function raises is logged: its caller has its answer."""
-    boarding = call.flights.board(call.key, (), call.loop)
+    boarding = None if call.changed() else call.flights.board(call.key, (), call.loop)
     if boarding is not None and boarding[1]:
         if boarding[0].before is not None:
             call.flights.land(boarding[0], Landed(False))
@@ -287,6 +290,8 @@ def _keep(
 ) -> Any:
     """Keep ``value`` where it is proved, and give it to the passengers; what the caller gets."""
     options = call.options
+    if call.changed():
+        return _unkept(call, value, "its arguments were changed, or vary gives something else where it is computed")
     if proof is None:
         return _unkept(call, value, ", ".join(witness.reasons))
     if not witness.reads and not call.scopes and options.ttl == inf:
