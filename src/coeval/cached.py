@@ -319,7 +319,7 @@ class Face:
                 self.outer.refuse(IN_TRANSACTION)
 
     def changed(self) -> bool:
-        """Whether its arguments, or what `vary` gives here, no longer make its key: what it computes would be another call's answer."""
+        """Whether its arguments, or what `vary` gives here, no longer make its key."""
         return self._tracked.differs(self.key, self._args, self._kwargs)
 
     def unkept(self, why: str) -> None:
