@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,14 +35,15 @@ class ForeignError(Exception):
 
 
 class Process:
-    """A child process that is spoken to in lines."""
+    """A child process that is spoken to in lines. Errors and log lines go to a file of their own, unless they are part of its answers."""
 
-    def __init__(self, command: Sequence[str], environ: dict[str, str] | None = None) -> None:
+    def __init__(self, command: Sequence[str], environ: dict[str, str] | None = None, *, errors: bool = False) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._popen = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if errors else self._errors,
             bufsize=0,
             env=environ,
         )
@@ -77,6 +79,7 @@ class Process:
         self._popen.wait(PATIENCE)
         self._input.close()
         self._output.close()
+        self._errors.close()
 
     def write(self, text: str) -> None:
         """Send text as it is."""
@@ -92,7 +95,9 @@ class Process:
                 raise TimeoutError(f"process {self.pid} did not answer within {timeout:g} s")
             data = os.read(self._output.fileno(), 1 << 16)
             if not data:
-                raise EOFError(f"process {self.pid} is gone; its last words: {self._heard.decode(errors='replace')!r}")
+                self._errors.seek(0)
+                words = (self._heard + self._errors.read()).decode(errors="replace")
+                raise EOFError(f"process {self.pid} is gone; its last words: {words!r}")
             self._heard += data
         said, _, self._heard = self._heard.partition(mark)
         return said.decode()
@@ -151,7 +156,7 @@ class Shell(Process):
     """The sqlite3 command line shell with the file open."""
 
     def __init__(self, path: str | os.PathLike[str], program: str) -> None:
-        super().__init__([program, "-batch", "-init", os.devnull, os.fspath(path)])
+        super().__init__([program, "-batch", "-init", os.devnull, os.fspath(path)], errors=True)
         self._count = 0
         self._ready = False
         self.version: tuple[int, ...] = shell_version(program)
