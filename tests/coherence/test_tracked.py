@@ -620,8 +620,8 @@ def test_what_is_made_beside_the_caller_is_made_for_the_same_call(db, counted):
         counted.ran("greeting")
         return db.scalar(SUM), getattr(local, "user", "nobody")
 
-    db._engine.workers.chores.run(lambda: held.wait(10))  # what comes later waits behind it
     held, ids = threading.Event(), [1]
+    db._engine.workers.chores.run(lambda: held.wait(10))  # what comes later waits behind it
     first = total(ids), greeting()
     db.execute("INSERT INTO t VALUES (3, 3)")
     assert first == (total(ids), greeting())
