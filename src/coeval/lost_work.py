@@ -44,7 +44,7 @@ class Loss(NamedTuple):
 
 def losses(engine: Engine, most: int) -> tuple[Loss, ...]:
     """`Database.losses`."""
-    if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+    if type(most) is not int or most < 0:
         raise ParameterError(
             f"The limit of losses is the number of statements to name, not {most!r}",
             hint="Write db.losses(20), or db.losses() for as many.",
