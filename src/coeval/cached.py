@@ -277,6 +277,9 @@ class CachedFunction(Generic[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
 
+    def __reduce__(self) -> str:  # pickled by name, as a function is
+        return getattr(self, "__qualname__", self._tracked.name)
+
     def __repr__(self) -> str:
         return f"<cached {self._tracked.name}>"
 
