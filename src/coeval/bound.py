@@ -30,5 +30,8 @@ class BoundMethod:
         """As of the function."""
         return self.__func__.invalidate(self.__self__, *args, **kwargs)
 
+    def __reduce__(self) -> Any:  # as a method is
+        return getattr, (self.__self__, self.__func__.__name__)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__func__, name)

@@ -25,7 +25,7 @@ from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
 from .cache.key import PLAIN, Key
-from .cache.options import Named, Vary, named_of
+from .cache.options import Named, Vary, gives_coroutine, named_of
 from .cache.private import Unkeepable, given
 from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
 from .coherence.proof import Witness
@@ -77,7 +77,7 @@ def decorated(db: Database, function: Callable[..., Any] | None, options: dict[s
             raise ConfigError(
                 f"{function.__qualname__} is a generator, whose results can be read once", hint="Return a list."
             )
-        if inspect.iscoroutinefunction(function):
+        if gives_coroutine(function):
             from .aio.cached import CachedCoroutine
 
             return CachedCoroutine(function, db.aio, named)
@@ -276,6 +276,9 @@ class CachedFunction(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
+
+    def __reduce__(self) -> str:  # pickled by name, as a function is
+        return getattr(self, "__qualname__", self._tracked.name)
 
     def __repr__(self) -> str:
         return f"<cached {self._tracked.name}>"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -15,7 +16,7 @@ from .cache.losses import Advice, Sum, worth_tracking
 from .coherence.names import fold
 from .coherence.read_set import Catalogue, Relation
 from .coherence.references import Schema, Table
-from .errors import Error
+from .errors import Error, ParameterError
 from .sqlite import tracking
 from .sqlite.triggers import catalogue
 
@@ -43,12 +44,25 @@ class Loss(NamedTuple):
 
 def losses(engine: Engine, most: int) -> tuple[Loss, ...]:
     """`Database.losses`."""
+    if type(most) is not int or most < 0:
+        raise ParameterError(
+            f"The limit of losses is the number of statements to name, not {most!r}",
+            hint="Write db.losses(20), or db.losses() for as many.",
+        )
     largest = engine.losses.largest(most)
     return engine.using(lambda store: _explained(store, largest)) if largest else ()
 
 
 def track_by_losses(engine: Engine) -> None:
     """Track the columns that would have saved enough; whoever waits for nothing calls this. Says so in the log, and raises nothing."""
+    if find_spec("syntaqlite") is None:
+        if not engine.losses.told:
+            engine.losses.told = True
+            log.warning(
+                "auto_track: no column of %s is tracked by itself, though that might pay: the SQL parser is not installed "
+                "(pip install 'coeval[track]')", engine.path
+            )  # fmt: skip
+        return
     try:
         found = losses(engine, LOOKED_AT)
         tracked = engine.using(_tracked)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .blocking import run
 from .cache.key import Key
-from .cache.options import Options, checked
+from .cache.options import Options, checked, gives_coroutine
 from .cache.pending import Set
 from .cache.plain import SPACE, plain_key, plain_scope
 from .cache.private import Unkeepable, given, kept
@@ -123,11 +123,8 @@ class PlainValues:
             and (kept := taken(engine, entry))
         ):
             return kept[0]  # type: ignore[no-any-return]
-        if inspect.iscoroutinefunction(make) or not callable(make):
-            raise ParameterError(
-                f"get_or_set takes a function without arguments, not {make!r}",
-                hint="get_or_set(key, lambda: ...); a coroutine function by `await db.aio.cache.get_or_set(...)`.",
-            )
+        if gives_coroutine(make) or not callable(make):
+            raise no_make(make, "get_or_set(key, lambda: ...); a coroutine by `await db.aio.cache.get_or_set(...)`.")
         options = checked(ttl=ttl, tags=tags, stale_while_revalidate=stale_while_revalidate).options
         if engine.settings.cache is None:
             return make()
@@ -232,6 +229,15 @@ class Draft:
             if why not in self.counts.said:
                 self.counts.said.add(why)
                 log.warning("%s is not cached: %s", self.name, why)
+
+
+def no_make(make: Any, hint: str) -> ParameterError:
+    """What is wrong with ``make``. A coroutine is closed: nobody will await it."""
+    what = repr(make)
+    if inspect.iscoroutine(make):
+        what = f"a coroutine, which is what {make.__qualname__}() returned, and runs once"
+        make.close()
+    return ParameterError(f"get_or_set takes a function without arguments, not {what}", hint=hint)
 
 
 def at_hand(engine: Engine, entry: Any) -> bool:

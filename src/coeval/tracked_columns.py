@@ -90,6 +90,12 @@ def _change(engine: Engine, call: str, table: str, work: Callable[[apsw.Connecti
 def _ordinary(table: str, found: Relation | None, others: Callable[[], Iterable[Relation]]) -> Relation:
     """``found``, which is called ``table``; raises SQLError where it is nothing that has stamps."""
     if found is None:
+        schema, _, name = table.partition(".")
+        if fold(schema) == "main" and any(fold(one.name) == fold(name) for one in others()):
+            raise SQLError(
+                f"no such table: {table}, because tables are named here without the schema they are in",
+                hint=f'Leave out `{schema}.`: the table is "{name}".',
+            )
         users = [one.name for one in others() if one.kind == "table" and fold(one.name) not in OWN_TABLES]
         raise SQLError(f"no such table: {table}", hint=_near(table, users))
     if fold(found.name) in OWN_TABLES:
@@ -118,6 +124,10 @@ def _column(table: str, name: str, present: Iterable[str]) -> str:
     """The column in the schema's spelling."""
     spelt = {fold(one): one for one in present}
     if fold(name) not in spelt:
+        parts = [one.strip() for one in name.split(",")]
+        if len(parts) > 1 and spelt.keys() >= set(map(fold, parts)):
+            listed = ", ".join(f'"{one}"' for one in parts)
+            raise SQLError(f'{table} has no column "{name}": this is one text', hint=f"Give a list: by=[{listed}].")
         raise SQLError(f"{table} has no column {name}", hint=_near(name, spelt.values()))
     return spelt[fold(name)]
 

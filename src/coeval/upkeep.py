@@ -79,7 +79,7 @@ class Upkeep:
 
         Work is lost where a kept result is asked for and found invalid because the table was written since. Counted since the file
         was opened in this process, or since the table was tracked unasked, for some hundred statements. With ``auto_track=True`` columns
-        that would have saved much are tracked by themselves. Raises ClosedError, PoolTimeoutError, StoreError.
+        that would have saved much are tracked by themselves. Raises ParameterError, ClosedError, PoolTimeoutError, StoreError.
         """
         return losses(self._using(), limit)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import itertools
 import logging
+import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
@@ -403,6 +406,37 @@ def test_methods_and_context_variables(db):
     for _ in range(2):
         assert [(("en", 4),) * 2, (("de", 4),) * 2] == asyncio.run(ask())
     assert ["de", "en"] == sorted(runs)
+
+
+def test_what_frameworks_ask_before_they_await(db):
+    """A function, a method and an object with an `async __call__` are coroutine functions to asyncio, and from Python 3.12 to inspect."""
+
+    class Answers:
+        @db.cached(leave_out=["self"])
+        async def total(self):
+            return await db.aio.scalar(SUM)
+
+    class Doubling:
+        async def __call__(self, times):
+            return times * await db.aio.scalar(SUM)
+
+    @db.cached
+    async def total():
+        return await db.aio.scalar(SUM)
+
+    doubling, again = db.cached(Doubling()), db.aio.cached(Doubling())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # asyncio's own question ends with Python 3.16
+        for one in (total, Answers().total, doubling, again):
+            assert asyncio.iscoroutinefunction(one)
+            assert inspect.iscoroutinefunction(one) or sys.version_info < (3, 12)
+
+    async def main():
+        for _ in range(2):
+            assert (await total(), await Answers().total(), await doubling(2), await again(times=3)) == (3, 3, 6, 9)
+
+    asyncio.run(main())
+    assert [one.cache_info().hits for one in (total, Answers().total, doubling, again)] == [1, 1, 1, 1]
 
 
 def test_units(db):

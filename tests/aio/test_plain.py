@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import threading
 
 import pytest
@@ -302,5 +303,20 @@ def test_hits_leave_the_loop_to_others(path):
             await db.cache.get("k")
         task.cancel()
         assert 4 <= len(turns) < 100
+
+    with_db(path, use)
+
+
+def test_a_coroutine_instead_of_a_function(path):
+    """It is said, with the cure; the coroutine is closed, so that Python does not complain of it as well."""
+
+    async def load():
+        raise AssertionError
+
+    async def use(db):
+        with pytest.raises(errors.ParameterError, match=r"a coroutine, which is what .*load\(\) returned") as caught:
+            await db.cache.get_or_set("k", one := load())
+        assert "get_or_set(key, lambda: ...)" in str(caught.value)
+        assert inspect.getcoroutinestate(one) == inspect.CORO_CLOSED
 
     with_db(path, use)

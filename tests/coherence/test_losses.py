@@ -9,7 +9,7 @@ import pytest
 
 import coeval
 from coeval.cache import losses as policy
-from coeval.errors import ConfigError
+from coeval.errors import ConfigError, ParameterError
 from coeval.lost_work import track_by_losses
 from waiting import wait_until
 
@@ -177,3 +177,23 @@ def test_what_cannot_be_tracked_is_said_in_the_log_and_harms_nobody(db, monkeypa
     track_by_losses(db._engine)
     assert "orders is not tracked by customer_id: not this one" in caplog.text
     assert db.losses() == ()
+
+
+@pytest.mark.parametrize("limit", ["x", -1, 2.5, None, True])
+def test_a_limit_that_is_no_number_of_statements(db, limit):
+    """It is said, and not what Python makes of it; 0 is a number."""
+    lose(db, BY_CUSTOMER, 1)
+    with pytest.raises(ParameterError, match="The limit of losses") as caught:
+        db.losses(limit)
+    assert "db.losses(20)" in caught.value.hint
+    assert db.losses(0) == ()
+
+
+def test_auto_track_without_the_parser_is_said_once(db, monkeypatch, caplog):
+    """With what to install."""
+    monkeypatch.setattr("coeval.lost_work.find_spec", lambda _name: None)
+    lose(db, BY_CUSTOMER, 1)
+    for _ in range(3):
+        track_by_losses(db._engine)
+    (said,) = [record.getMessage() for record in caplog.records if "auto_track" in record.getMessage()]
+    assert "pip install 'coeval[track]'" in said

@@ -3,6 +3,7 @@
 # ruff: noqa: PT012 - the block that raises is the transaction itself
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 import time
@@ -764,3 +765,17 @@ def test_a_value_that_can_no_longer_be_copied(open_db):
     Once.broken = True
     assert 5 == db.cache.get_or_set("k", lambda: 5)
     assert 5 == db.cache.get("k")
+
+
+def test_a_coroutine_instead_of_a_function(db):
+    """It is said, with the cure; the coroutine is closed, so that Python does not complain of it as well."""
+
+    async def load():
+        raise AssertionError
+
+    with pytest.raises(errors.ParameterError, match=r"a coroutine, which is what .*load\(\) returned") as caught:
+        db.cache.get_or_set("k", one := load())
+    assert "lambda: ..." in str(caught.value)
+    assert "db.aio.cache" in str(caught.value)
+    assert inspect.getcoroutinestate(one) == inspect.CORO_CLOSED
+    assert db.cache.get("k") is None

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
+import functools
+import importlib
+import os
+import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections import namedtuple
@@ -739,3 +746,62 @@ def test_a_refresh_overtakes_a_load_that_began_before(db):
         go_on.set()
         assert "old" == load.result(10)
     assert "new" == value()
+
+
+MODULE = """
+import coeval
+
+db = coeval.open(__file__ + ".db")
+
+
+@db.cached
+def double(x):
+    return 2 * db.scalar("SELECT ?", x)
+
+
+@db.aio.cached
+async def triple(x):
+    return 3 * await db.aio.scalar("SELECT ?", x)
+
+
+class Shape:
+    side = 4
+
+    @db.cached(key=lambda self: self.side)
+    def area(self):
+        return self.side * db.scalar("SELECT ?", self.side)
+"""
+
+
+def test_pickled_by_name(db, tmp_path, monkeypatch):
+    """As functions and methods are, so that another process may be told to call one; copies are the same function."""
+    (tmp_path / "pickled_calls.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    calls = importlib.import_module("pickled_calls")
+    try:
+        for one in (calls.double, calls.triple, calls.Shape.area):
+            assert pickle.loads(pickle.dumps(one)) is one  # noqa: S301 - our own
+            assert copy.deepcopy([one]) == [one]
+        assert pickle.loads(pickle.dumps(calls.Shape().area))() == 16  # noqa: S301
+        assert copy.copy(calls.Shape().area)() == 16
+        code = "import pickle, sys; double, area = pickle.load(sys.stdin.buffer); print(double(21), area())"
+        told = subprocess.run(
+            [sys.executable, "-c", code],
+            input=pickle.dumps((calls.double, calls.Shape().area)),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=60,
+        )
+        assert told.stdout.split() == [b"42", b"16"]
+    finally:
+        calls.db.close()
+        del sys.modules["pickled_calls"]
+
+    @db.cached
+    def local():
+        return 1
+
+    for one in (local, db.cached(functools.partial(pow, 2), key=lambda x: x)):
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            pickle.dumps(one)

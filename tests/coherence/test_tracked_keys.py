@@ -456,3 +456,30 @@ def test_one_left_out_alone(db):
     """By name or by type, without a list around it."""
     for one in ("_request", Thing):
         assert 1 == db.cached(leave_out=one, ttl=60)(lambda _request: 1)(Thing())
+
+
+def test_a_call_that_does_not_fit_names_the_function(db):
+    """As Python's own message does."""
+
+    @db.cached
+    def area(x, y=1):
+        return db.scalar("SELECT ? * ?", x, y)
+
+    class Shape:
+        @db.cached(leave_out=["self"])
+        def area(self, x):
+            return db.scalar("SELECT ?", x)
+
+    here = "test_a_call_that_does_not_fit_names_the_function.<locals>."
+    for call, message in (
+        (area, "area() missing a required argument: 'x'"),
+        (lambda: area(1, 2, 3), "area() too many positional arguments"),
+        (lambda: area(1, z=2), "area() got an unexpected keyword argument 'z'"),
+        (area.peek, "area() missing a required argument: 'x'"),
+        (Shape().area, "Shape.area() missing a required argument: 'x'"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == here + message
+    with pytest.raises(TypeError, match=r"area\(\) too many positional arguments$"):
+        db.cached(functools.partial(area.__wrapped__, 1))(2, 3)

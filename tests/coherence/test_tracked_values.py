@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -155,3 +156,25 @@ def test_what_a_caller_does_to_a_kept_error_is_its_own(keep):
         caught.value.more.append(1)
         caught.value.args[1].append(1)
     assert function.cache_info().hits == 2
+
+
+def test_a_coroutine_that_nobody_awaited_is_named(db, caplog):
+    """A function that calls one of `async def` and gives what that returned: nothing was read yet, and that is not its fault."""
+
+    async def total():
+        return db.scalar("SELECT 1")
+
+    @db.cached
+    def forgetful():
+        return total()
+
+    @db.cached(ttl=60)
+    def with_ttl():
+        return total()
+
+    for function in (forgetful, with_ttl):
+        caplog.clear()
+        assert asyncio.run(function()) == 1
+        (said,) = [record.getMessage() for record in caplog.records if "is not cached" in record.getMessage()]
+        assert "it returned a coroutine, which was not awaited; await it in there, or cache the `async def`" in said
+        assert "read nothing" not in said

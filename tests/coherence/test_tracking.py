@@ -407,3 +407,17 @@ def test_look_ups_go_by_a_key(db, foreign):
 def bound(statement: str) -> str:
     """The statement with a value for each column of the row that fires the trigger."""
     return re.sub(r'(?:NEW|OLD)\."\w+"', "9", statement)
+
+
+def test_columns_in_one_text_and_a_table_with_its_schema(db):
+    """Both are near to what is meant, so the hint says what to write instead."""
+    for call in (db.track, db.untrack):
+        with pytest.raises(coeval.errors.SQLError, match="one text") as caught:
+            call("t", by="c, s")
+        assert 'by=["c", "s"]' in caught.value.hint
+        with pytest.raises(coeval.errors.SQLError, match=r"no such table: main\.t") as caught:
+            call("main.t", by="c")
+        assert caught.value.hint == 'Leave out `main.`: the table is "t".'
+    with pytest.raises(coeval.errors.SQLError, match=r"no such table: main\.nothing\n"):
+        db.track("main.nothing", by="c")
+    db.track("t", by=["c", "s"])

@@ -16,7 +16,7 @@ from ..blocking import run, stamps_for
 from ..bound import BoundMethod
 from ..cache.flights import Flight, Landed
 from ..cache.key import Key
-from ..cache.options import Named, Negative, Vary, named_of
+from ..cache.options import Named, Negative, Vary, gives_coroutine, named_of
 from ..cache.private import Unkeepable, given
 from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
 from ..cached import CacheInfo, Face, Tracked, at_hand, forget
@@ -52,6 +52,8 @@ class CachedCoroutine(Generic[P, R]):
         functools.update_wrapper(self, function)
         if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
             inspect.markcoroutinefunction(self)
+        else:  # what asyncio.iscoroutinefunction looks at, also in a bound method; frameworks ask it
+            self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
         self._db = db
         self._tracked = Tracked(function, named, db.settings)
         self._counts = self._tracked.counts
@@ -130,6 +132,9 @@ class CachedCoroutine(Generic[P, R]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else BoundMethod(self, instance)
 
+    def __reduce__(self) -> str:  # pickled by name, as a function is
+        return getattr(self, "__qualname__", self._tracked.name)
+
     def __repr__(self) -> str:
         return f"<cached {self._tracked.name}>"
 
@@ -158,7 +163,7 @@ class AsyncCaching:
         named = named_of(options)
 
         def decorate(function: Callable[..., Any]) -> Any:
-            if not inspect.iscoroutinefunction(function):
+            if not gives_coroutine(function):
                 raise ConfigError(
                     f"{getattr(function, '__qualname__', function)!s} is no coroutine function",
                     hint="Use `async def`, or `@db.cached` of a database that coeval.open made; its `db.aio` is for asyncio.",

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ..cache.options import Options, checked
 from ..cache.plain import plain_key, plain_scope
 from ..cache.tracked import answer, peek
-from ..errors import ParameterError
-from ..plain import Draft, Load, at_hand, end, look_within, noted, nothing, taken, writing_unit
+from ..plain import Draft, Load, at_hand, end, look_within, no_make, noted, nothing, taken, writing_unit
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import current, joined
@@ -107,9 +106,7 @@ class AsyncPlainValues:
             if kept := taken(engine, entry):
                 return kept[0]
         if not callable(make):
-            raise ParameterError(
-                f"get_or_set takes a function without arguments, not {make!r}", hint="get_or_set(key, lambda: ...)"
-            )
+            raise no_make(make, "get_or_set(key, lambda: ...)")
         options = checked(ttl=ttl, tags=tags, stale_while_revalidate=stale_while_revalidate).options
         unit = joined(engine) if current.get() is not None else None
 

@@ -68,6 +68,7 @@ class Arguments:
         """
         self._identity = identity
         self._function = name_of(function)
+        self._called = getattr(function, "__qualname__", self._function)
         try:
             self._signature = inspect.signature(function)
         except (TypeError, ValueError) as error:
@@ -106,7 +107,10 @@ class Arguments:
             types = tuple(map(type, given))
             if PLAIN.issuperset(types) and (float not in types or all(_told(v) for v in given)):
                 return call_key(self._identity, given, types)
-        bound = self._signature.bind(*args, **kwargs)
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:  # Python's own message begins with the name
+            raise TypeError(f"{self._called}() {error}") from None
         bound.apply_defaults()
         parts = [self._part(name, value) for name, value in bound.arguments.items() if name not in self._names]
         return call_key(self._identity, tuple(value for _, value in parts), tuple(shape for shape, _ in parts))

@@ -53,6 +53,7 @@ class Losses:
 
     def __init__(self) -> None:
         self.recent = 0.0  #: seconds lost since somebody last asked whether that is enough
+        self.told = False  #: it was said that nothing can be made of them in this process
         self._sums: dict[tuple[Hashable, int], Sum] = {}
 
     def __len__(self) -> int:

@@ -113,6 +113,13 @@ def some_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tag_names(tags)
 
 
+def gives_coroutine(function: Any) -> bool:
+    """Whether a call of ``function`` gives a coroutine: one of `async def`, or an object whose `__call__` is."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is asked for
+    )
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -69,9 +69,18 @@ def kept(value: Any) -> Any:
         raise Unkeepable(f"a {type(value).__name__} in it cannot be looked at: {error}") from error
     if shared:
         return value
+    if why := unawaited(value):
+        raise Unkeepable(why)
     if inspect.isgenerator(value) or inspect.isasyncgen(value) or inspect.isawaitable(value) or _iterator(value):
         raise Unkeepable(f"it returned a {type(value).__name__}, which can be read once; return a list")
     return Private(value)
+
+
+def unawaited(value: Any) -> str:
+    """Why ``value`` is no answer but what is to be awaited for one; "" where it is not."""
+    if not inspect.iscoroutine(value):
+        return ""
+    return "it returned a coroutine, which was not awaited; await it in there, or cache the `async def` function itself"
 
 
 def given(value: Any) -> Any:

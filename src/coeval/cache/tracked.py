@@ -24,7 +24,7 @@ from .entry import Entry
 from .flights import Flight, Flights, Landed
 from .key import Key
 from .options import Options
-from .private import Private, Unkeepable, given, kept, size
+from .private import Private, Unkeepable, given, kept, size, unawaited
 from .size import ENTRY
 
 #: Seconds that a caller waits for another's computation of the same, before it makes its own.
@@ -295,7 +295,8 @@ def _keep(
     if proof is None:
         return _unkept(call, value, ", ".join(witness.reasons))
     if not witness.reads and not call.scopes and options.ttl == inf:
-        return _unkept(call, value, "it read nothing through this database, and has neither ttl nor tags")
+        why = "it read nothing through this database, and has neither ttl nor tags"
+        return _unkept(call, value, unawaited(value) or why)
     if not worth_keeping(Seen(*_seen(proof)), proof.scopes):
         return _unkept(call, value, "nothing could prove it valid again")
     try:
