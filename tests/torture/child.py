@@ -127,7 +127,14 @@ def _reads(reader: Any, functions: Any, moments: Any) -> Callable[[], None]:
     from torture.world import TABLES
 
     quick = reader.queries()
-    alone = {"function": functions.item, "nested function": functions.nested, "slow function": functions.slow}
+    alone = {
+        "function": functions.item,
+        "nested function": functions.nested,
+        "slow function": functions.slow,
+        "method": functions.method,
+        "function with kept errors": functions.present,
+        "refresh, invalidate, peek": functions.by_hand,
+    }
     for kind, found in alone.items():
         quick.append(lambda kind=kind, found=found: reader.called(kind, [found], TABLES["item"]))
     quick.append(lambda: reader.called_for_two("function of two queries", functions.both))

@@ -5,6 +5,7 @@ Ring: shell.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,41 @@ class Functions:
             db.scalar("SELECT count(*) FROM item")  # the same table once more, newer perhaps
             return version
 
+        class Shop:
+            """Has a cached method."""
+
+            @db.cached(leave_out=["self"])
+            def item(self, number: int) -> int | None:
+                return item_of(db, number)
+
+        @db.cached(negative=LookupError)
+        def present(number: int) -> int:
+            version = item_of(db, number)
+            if version is None:
+                raise LookupError(number)
+            return version
+
+        def present_or_none(number: int) -> int | None:
+            try:
+                return present(number)
+            except LookupError:
+                return None
+
+        @db.cached
+        def boxed(number: int) -> tuple[int | None]:
+            return (item_of(db, number),)
+
+        turn = itertools.count()
+
+        def by_hand(number: int) -> int | None:
+            now = next(turn) % 16
+            if now == 0:
+                return boxed.refresh(number)[0]
+            if now == 1:
+                boxed.invalidate(number)
+            found = boxed.peek(number)
+            return (boxed(number) if found is None else found)[0]
+
         @db.cached
         async def item_of_task(number: int) -> int | None:
             return row_version(await db.aio.query(ITEM, number), number)
@@ -62,6 +98,9 @@ class Functions:
         self.both = both
         self.nested = nested
         self.slow = slow
+        self.method = Shop().item
+        self.present = present_or_none
+        self.by_hand = by_hand
         self.item_of_task = item_of_task
         self.nested_of_task = nested_of_task
         # Tags and kept values have stamps in the file, which coherence="clock" leaves as it is.

@@ -27,6 +27,8 @@ SLOW = (
     "SELECT id, ver, note FROM item WHERE id = ? AND "
     "(WITH RECURSIVE n(i) AS (SELECT id UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT count(*) FROM n) > 0"
 )
+#: What it reads beside its row has no stamp.
+CLOCK = "SELECT id, ver, note FROM item WHERE id = ? AND (SELECT count(*) FROM sqlite_schema) > 0"
 JOIN = "SELECT c.id, c.ver, c.note FROM parent p JOIN child c ON c.parent = p.id WHERE p.id = ?"
 SUM = "SELECT sum(ver) FROM left_side"
 LEFT = "SELECT ver FROM left_side WHERE id = ?"
@@ -259,4 +261,5 @@ class Reader(Judging):
             lambda: self.asked("one", db.one, RIGHT, tables["pair"], pair_version),
             lambda: self.asked("scalar", db.scalar, LEFT, tables["pair"], plain_version),
             lambda: self.asked("a renamed table", db.query, EAST, tables["east"]),
+            lambda: self.asked("by the clock alone", db.query, CLOCK, tables["item"]),
         ]
