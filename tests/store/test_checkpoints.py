@@ -63,8 +63,8 @@ def all_moved(db):
     return frames(db).moved == frames(db).pages
 
 
-def much(db, rows=20_000):
-    """One transaction of some 500 pages, or as much as asked for."""
+def much(db, rows=30_000):
+    """One transaction of some 750 pages, of which a checkpoint is due at once, or as much as asked for."""
     db.executemany("INSERT INTO t(x) VALUES (zeroblob(100) || ?)", [(i,) for i in range(rows)])
 
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_waits_for_another_process_s_turn(db, companion):
     other = companion(checkpoint="litestream")  # it makes none itself
     db.checkpoint(truncate=True)
     with db.transaction():
-        other.send("many", "INSERT INTO t(x) VALUES (zeroblob(100) || ?)", 20_000)
+        other.send("many", "INSERT INTO t(x) VALUES (zeroblob(100) || ?)", 30_000)
     other.receive()
     other.ask("begin", "transaction")
     if frames(db).moved:  # ours was quicker between the two
@@ -149,7 +149,7 @@ def test_a_checkpoint_waits_for_the_turn_in_its_own_process(db):
     connection = store.writer.alone("a test")
     try:
         connection.raw.execute(
-            "INSERT INTO t(x) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) SELECT zeroblob(100) FROM c"
+            "INSERT INTO t(x) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 30000) SELECT zeroblob(100) FROM c"
         )
         wait_until(lambda: store.writer.gate.queue == 1)
         assert frames(db).pages > 400
