@@ -80,7 +80,7 @@ def test_what_a_call_that_raised_has_read(db, negative):
 
 def test_an_old_value_has_its_bound(db, clock, monkeypatch):
     """Counted from when it was last known to be valid, while the new one is never made beside the caller."""
-    monkeypatch.setattr(cached_module._Call, "later", lambda call: None)
+    monkeypatch.setattr(cached_module._Call, "later", lambda _: None)
     function = db.cached(stale_while_revalidate=30)(lambda: db.scalar("SELECT count(*) FROM t"))
     assert function() == 0
     clock.now += 29

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def _told(*args):
     return [(type(one).__name__, one) for one in args]
 
 
-BLOCKING = {
+BLOCKING: dict[int, Any] = {
     1: lambda db: lambda a: (db.scalar("SELECT count(*) FROM t"), _told(a))[1],
     2: lambda db: lambda a, b: (db.scalar("SELECT count(*) FROM t"), _told(a, b))[1],
     3: lambda db: lambda a, b, c: (db.scalar("SELECT count(*) FROM t"), _told(a, b, c))[1],
@@ -28,7 +29,7 @@ BLOCKING = {
 }
 
 
-def _coroutine(db, arity):
+def _coroutine(db, arity) -> Any:
     async def one(a):
         return BLOCKING[1](db)(a)
 
@@ -53,7 +54,7 @@ def test_equal_arguments_of_other_types(db, face, arity, place, named):
 
     async def ask():
         for value in itertools.chain(*itertools.permutations(SOME)):
-            args = [1] * arity
+            args: list[Any] = [1] * arity
             args[place] = value
             by_name = dict(zip("abcd", args, strict=False)) if named else {}
             found = function(**by_name) if named else function(*args)
@@ -77,16 +78,38 @@ def test_a_tag_that_another_process_invalidates(db, neighbour):
 def test_positional_only_and_the_same_name(db):
     """What is given by name is another argument than the one that has no name."""
 
+    @db.cached
     def f(a, /, **more):
         return db.scalar("SELECT count(*) FROM t"), a, more
 
+    @db.cached
     def g(a, /, *, b):
         return db.scalar("SELECT count(*) FROM t"), a, b
 
-    f, g = db.cached(f), db.cached(g)
     for _ in range(2):
         assert f(1, a=2) == (0, 1, {"a": 2})
         assert f(1, a=3) == (0, 1, {"a": 3})
         assert f(1) == (0, 1, {})
         assert [g(1, b=2), g(2, b=1)] == [(0, 1, 2), (0, 2, 1)]
     assert (f.cache_info().misses, g.cache_info().misses) == (3, 2)
+
+
+def test_a_tag_invalidated_in_a_savepoint_that_is_rolled_back(db):
+    """Though the transaction around it is committed, what has the tag stays as it was: functions and plain values."""
+    out = [1]
+    function = db.cached(tags="tag")(lambda: out[0])
+    assert function() == 1
+    db.cache.set("k", "kept", tags="tag")
+    out[0] = 2
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(ZeroDivisionError), db.transaction():  # noqa: PT012 - the block is what is tested
+            db.invalidate("tag")
+            1 / 0  # noqa: B018
+    assert db.scalar("SELECT count(*) FROM t") == 1
+    hits = function.cache_info().hits
+    assert (function(), db.cache.get("k")) == (1, "kept")
+    assert function.cache_info().hits == hits + 1
+    with db.transaction(), db.transaction():
+        db.invalidate("tag")
+    assert (function(), db.cache.get("k")) == (2, None)
