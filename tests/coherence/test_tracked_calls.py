@@ -113,3 +113,20 @@ def test_a_tag_invalidated_in_a_savepoint_that_is_rolled_back(db):
     with db.transaction(), db.transaction():
         db.invalidate("tag")
     assert (function(), db.cache.get("k")) == (2, None)
+
+
+def test_a_kept_answer_is_none_for_a_call_that_does_not_fit(db):
+    """What is given by a name that it does not take is refused, as by the function itself."""
+
+    @db.cached
+    def f(a=0, /):
+        return db.scalar("SELECT count(*) FROM t"), a
+
+    @db.cached
+    def g(a, /, *, b):
+        return db.scalar("SELECT count(*) FROM t"), a, b
+
+    assert [f(), f(1), g(1, b=2)] == [(0, 0), (0, 1), (0, 1, 2)]
+    for call in (lambda: f(a=1), lambda: g(1, b=2, c=3), lambda: g(1, b=2, a=3)):
+        with pytest.raises(TypeError):
+            call()
