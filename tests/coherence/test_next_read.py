@@ -75,7 +75,7 @@ def test_the_next_read_sees_the_commit(counter, writer, scaled):
         rows = query(READ, 1)
         assert expected == rows[0][0], f"stale after {expected} commits"
         for _ in repeat(None, BETWEEN):
-            assert rows is query(READ, 1)
+            assert rows == query(READ, 1)
     after = counter.stats()
     reads = commits * (BETWEEN + 1)
     assert reads == (after.hits - before.hits) + (after.revalidated - before.revalidated) + (
