@@ -17,8 +17,8 @@ from environment import ROOT, clean_environ, prepare
 from servers import fetch
 
 EXTRAS = "all,bench,test"
-# One more than processors: many tests wait for other processes.
-WORKERS = str(max(2, (os.cpu_count() or 1) + 1))
+# Two more than processors: many tests wait, for other processes or for time to pass.
+WORKERS = str(max(2, (os.cpu_count() or 1) + 2))
 SOAK = ["-o", "timeout=3600", "-o", "faulthandler_timeout=3700"]
 
 
