@@ -133,7 +133,10 @@ def test_without_hits_on_a_loop(path, taking, way, stamps_read):
             after = await db.stats()
             assert stamps_read[0] <= READS // SELDOM + 8
             assert after.misses - before.misses == stamps_read[0]
-            assert after.passed - before.passed == READS - stamps_read[0]
+            twice = after.passed - before.passed - (READS - stamps_read[0])
+            assert 0 <= twice <= READS // 100, (
+                "one that takes too long for the loop, on a busy machine, is made again by a worker"
+            )
 
     loop(main)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def boarding(db):
 def test_those_that_call_each_other_in_a_ring_do_not_wait_for_ever(db, many):
     """Each leads the flight that another needs, with the same keys: one of them computes for itself."""
     all_lead, inside = threading.Barrier(many), threading.local()
-    functions = []
+    functions: list[Any] = []
 
     def ring(number):
         def function():
@@ -79,7 +80,8 @@ def test_a_leader_whose_thread_ends_wakes_its_passengers(db):
 
 def test_under_steady_writes_a_caller_waits_for_two_computations_at_the_most(db):
     """Waves of callers, and a commit in each computation: no wave takes more than two, and what each gets is as new as its call."""
-    runs, inside = Counter(), []
+    runs: Counter[str] = Counter()
+    inside: list[int] = []
     go, arrived = threading.Semaphore(0), threading.Semaphore(0)
 
     @db.cached
@@ -98,8 +100,7 @@ def test_under_steady_writes_a_caller_waits_for_two_computations_at_the_most(db)
     leader = Started(total)
     assert arrived.acquire(timeout=30)  # one is under way, and knows nothing of what follows
     for number in range(3, 8):
-        writer = Started(lambda number=number: db.execute("INSERT INTO t VALUES (?, ?)", number, number))
-        writer.result()
+        db.execute("INSERT INTO t VALUES (?, ?)", number, number)
         waves.append(wave(4))
         wait_until(lambda: boarding(db) == 1)
         go.release()
