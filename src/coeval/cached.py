@@ -16,6 +16,7 @@ from contextvars import Context, ContextVar, copy_context
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
+from .around import busy, quiet
 from .blocking import run, stamps_for
 from .bound import BoundMethod
 from .cache.arguments import Arguments
@@ -36,7 +37,7 @@ from .snapshot import Snapshot
 from .sqlite.place import running_loop
 from .transaction import IN_TRANSACTION
 from .unit import current, joined
-from .witnessing import carry_into_threads, refuse_writes, watched, witness
+from .witnessing import carry_into_threads, refuse_writes, watch_by, watched, witness
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -189,11 +190,11 @@ class CachedFunction(Generic[P, R]):
         """`__call__`, with the hit path in place."""
         db, engine, tracked, counts = self._db, self._db._engine, self._tracked, self._tracked.counts
         identity, plain, key_of, stale = tracked.identity, tracked.plain, tracked.key, tracked.options.stale
-        unit, call, otherwise, nothing = current.get, witness.get, self._answer, (identity,)
+        noise, otherwise, nothing = busy.get, self._answer, (identity,)
 
         def cached(*args: Any, **kwargs: Any) -> Any:
             key = None
-            if unit() is None and call() is None:
+            if not noise() or quiet():
                 try:
                     entry: Any = None
                     if kwargs or len(args) != plain:
@@ -357,7 +358,7 @@ class _Call(Face):
     """A call in the calling thread."""
 
     async def invoke(self, mine: Witness) -> Any:
-        token = witness.set(mine)
+        token = watch_by(mine)
         try:
             return self._tracked.function(*self._args, **self._kwargs)
         finally:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
+from .around import busy, quiet
 from .blob import Blob
 from .blocking import BlockingSource, in_order, read_at_once, read_past, run
 from .cache.entry import Entry
@@ -80,7 +81,7 @@ class Database(Reads, DirectWrites, Upkeep):
     if not TYPE_CHECKING:  # type checkers see the overloads of Reads.query; this is its hit path, in place
 
         def query(self, sql, *params, into=None):
-            if into is None and current.get() is None and witness.get() is None:
+            if into is None and (not busy.get() or quiet()):
                 if self._direct:
                     rows = read_at_once(self._engine, sql, params)
                     return self._read(sql, params, None) if rows is None else rows

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .around import busy, quiet
 from .blocking import run
 from .cache.key import Key
 from .cache.options import Options, checked, gives_coroutine
@@ -33,7 +34,7 @@ from .tiers.memory import LARGEST
 from .tiers.sets import LoadTier
 from .transaction import Transaction
 from .unit import current, joined
-from .witnessing import carry_into_threads, witness
+from .witnessing import carry_into_threads
 
 if TYPE_CHECKING:
     from .direct import DirectWrites
@@ -70,7 +71,7 @@ class PlainValues:
         """
         engine = self._db._using()
         name = (SPACE, key) if type(key) is str else plain_key(key)
-        if current.get() is None and witness.get() is None:
+        if not busy.get() or quiet():
             entry: Any = engine.tier.find(name)
             if entry is None:
                 return default
@@ -116,12 +117,7 @@ class PlainValues:
         engine = self._db._using()
         name = plain_key(key)
         entry: Any = engine.tier.find(name)
-        if (
-            current.get() is None
-            and witness.get() is None
-            and at_hand(engine, entry)
-            and (kept := taken(engine, entry))
-        ):
+        if (not busy.get() or quiet()) and at_hand(engine, entry) and (kept := taken(engine, entry)):
             return kept[0]  # type: ignore[no-any-return]
         if gives_coroutine(make) or not callable(make):
             raise no_make(make, "get_or_set(key, lambda: ...); a coroutine by `await db.aio.cache.get_or_set(...)`.")

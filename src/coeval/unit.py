@@ -16,13 +16,14 @@ from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from .around import busy, counts
 from .streams import RowStream
 
 T = TypeVar("T")
 
 #: The innermost unit of this context, whatever its database. Weak: one whose `with` block is gone, because an interrupt came before the
 #: first step of its end, is joined by nobody.
-current: ContextVar[weakref.ref[Unit] | None] = ContextVar("coeval_unit", default=None)
+current: ContextVar[weakref.ref[Unit] | None] = counts(ContextVar("coeval_unit", default=None))
 
 
 class Unit:
@@ -43,12 +44,13 @@ class Unit:
         self._owner = here()
         self._outer = current.get()
         self._active = True
+        busy.set(True)
         current.set(self._ref)
 
     def _pop(self) -> None:
         """Leave. Units end in whatever order; a context that points at one that ended skips it."""
         self._active = False
-        if current.get() is self._ref:
+        if current.get() is self._ref:  # so it is busy already
             current.set(self._outer)
 
     def _streaming(self, rows: Generator[T, None, None]) -> RowStream[T]:

@@ -10,20 +10,26 @@ Ring: shell.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from functools import cache, partial, wraps
 from typing import Any
 
+from .around import busy, counts
 from .coherence.proof import Watch, Witness
 from .errors import TrackedWriteError
 
 #: The innermost tracked call of this context.
-witness: ContextVar[Witness | None] = ContextVar("coeval_witness", default=None)
+witness: ContextVar[Witness | None] = counts(ContextVar("coeval_witness", default=None))
 
 #: How the names of our own threads begin.
 OURS = "coeval-"
+
+
+def watch_by(found: Witness) -> Token[Witness | None]:
+    """From now on what is read here is told to ``found``. Give the token to `witness.reset`."""
+    busy.set(True)
+    return witness.set(found)
 
 
 def watched() -> Witness | None:
@@ -56,16 +62,6 @@ def refuse_writes(what: str) -> None:
         )
 
 
-@contextmanager
-def apart() -> Iterator[None]:
-    """What is done in here is no part of the tracked call around it."""
-    token = witness.set(None)
-    try:
-        yield
-    finally:
-        witness.reset(token)
-
-
 @cache
 def carry_into_threads() -> None:
     """Wrap ``Thread.start`` and ``ThreadPoolExecutor.submit``, once."""
@@ -91,7 +87,7 @@ def carry_into_threads() -> None:
 
 
 def _within(found: Witness, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    token = witness.set(found)
+    token = watch_by(found)
     try:
         return work(*args, **kwargs)
     finally:

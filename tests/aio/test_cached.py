@@ -16,9 +16,9 @@ from contextvars import ContextVar
 import pytest
 
 import coeval
+from apart import apart
 from coeval import errors
 from coeval.cache.flights import Landed
-from coeval.witnessing import apart
 
 SUM = "SELECT sum(v) FROM t"
 

@@ -113,7 +113,7 @@ def test_a_commit_between_two_of_its_reads(db, counted):
         return first, db.scalar("SELECT v FROM t WHERE id = 2")
 
     def _apart(db, sql):
-        from coeval.witnessing import apart
+        from apart import apart
 
         with apart():
             db.execute(sql)

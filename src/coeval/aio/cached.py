@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
+from ..around import busy, quiet
 from ..blocking import run, stamps_for
 from ..bound import BoundMethod
 from ..cache.flights import Flight, Landed
@@ -26,7 +27,7 @@ from ..coherence.stamps import Seen
 from ..errors import ConfigError
 from ..snapshot import Snapshot
 from ..unit import current, joined
-from ..witnessing import carry_into_threads, refuse_writes, witness
+from ..witnessing import carry_into_threads, refuse_writes, watch_by, witness
 from .jobs import Held, Job, in_worker, settled
 from .lanes import lane_of
 
@@ -64,7 +65,7 @@ class CachedCoroutine(Generic[P, R]):
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         key: Any = None
         engine = self._db._engine
-        if engine is not None and current.get() is None and witness.get() is None:
+        if engine is not None and (not busy.get() or quiet()):
             try:
                 entry: Any = None
                 if kwargs or len(args) != self._plain:
@@ -183,7 +184,7 @@ class _Call(Face):
     engine: Engine
 
     async def invoke(self, mine: Witness) -> Any:
-        token = witness.set(mine)
+        token = watch_by(mine)
         try:
             return await self._tracked.function(*self._args, **self._kwargs)
         finally:

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from ..around import busy, quiet
 from ..blob import Blob
 from ..blocking import BlockingSource, in_order, read_past, run, seen_now
 from ..cache.lookup import Request, compute, revalidate, unprovable
@@ -89,7 +90,7 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
 
         async def query(self, sql, *params, into=None):
             engine = self._engine
-            if engine is not None and current.get() is None and witness.get() is None:
+            if engine is not None and (not busy.get() or quiet()):
                 rows = None
                 if self._direct:
                     rows = read_briefly(engine, sql, params)
@@ -225,9 +226,8 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
             engine = await self._opened()
             unit = joined(engine)
             if unit is None or (writable and not isinstance(unit, Transaction)):
-                await stack.enter_async_context(
-                    AsyncTransaction(self._opened) if writable else AsyncSnapshot(self._opened)
-                )
+                own = AsyncTransaction(self._opened) if writable else AsyncSnapshot(self._opened)
+                await stack.enter_async_context(own)
                 unit = joined(engine)
             assert unit is not None
             return lane_of(unit)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
+from ..around import busy
 from ..attempt import Attempt
 from ..errors import ClosedError, StoreError
 from ..pace import BUDGET
@@ -142,6 +143,7 @@ class Lane:
         """As `call`, and calls on the blocking database in ``work`` belong to the unit."""
 
         def within() -> T:
+            busy.set(True)
             token = current.set(self.unit._ref)
             try:
                 return work()

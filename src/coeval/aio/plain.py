@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ..around import busy, quiet
 from ..cache.options import Options, checked
 from ..cache.plain import plain_key, plain_scope
 from ..cache.tracked import answer, peek
@@ -17,7 +18,7 @@ from ..plain import Draft, Load, at_hand, end, look_within, no_make, noted, noth
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import current, joined
-from ..witnessing import carry_into_threads, witness
+from ..witnessing import carry_into_threads
 from .cached import _Call
 from .database import HITS
 from .jobs import in_worker
@@ -43,7 +44,7 @@ class AsyncPlainValues:
         """The value of ``key``, or ``default``, as `PlainValues.get`."""
         engine = await self._db._opened()
         name = plain_key(key)
-        if current.get() is None and witness.get() is None:
+        if not busy.get() or quiet():
             entry: Any = engine.tier.find(name)
             if entry is None:
                 return default
@@ -100,7 +101,7 @@ class AsyncPlainValues:
         engine = await self._db._opened()
         name = plain_key(key)
         entry: Any = engine.tier.find(name)
-        if current.get() is None and witness.get() is None and at_hand(engine, entry):
+        if (not busy.get() or quiet()) and at_hand(engine, entry):
             if not entry.hits & HITS:
                 await asyncio.sleep(0)
             if kept := taken(engine, entry):
