@@ -42,7 +42,6 @@ from .errors import Error
 from .events import Statistics
 from .explanation import Explanation
 from .loading import Loaded
-from .lost_work import Loss
 from .rows import Result, Row
 from .snapshot import Snapshot
 from .streams import RowStream
@@ -53,6 +52,7 @@ from .upkeep import Check, Checkpoint
 if TYPE_CHECKING:
     from .aio import AsyncDatabase, aopen
     from .cached import CachedFunction, CacheInfo
+    from .lost_work import Loss
     from .plain import PlainValues
 
 __version__ = "0.1.0"
@@ -92,6 +92,10 @@ def __getattr__(name: str) -> object:
         from . import cached
 
         return getattr(cached, name)
+    if name == "Loss":
+        from .lost_work import Loss
+
+        return Loss
     if name == "PlainValues":
         from .plain import PlainValues
 

@@ -14,17 +14,16 @@ import apsw
 
 from .errors import ConfigError, DamagedError, NotADatabaseError, ReentryError, SQLError
 from .events import Statistics
-from .lost_work import Loss, losses
 from .sqlite import triggers
 from .sqlite.checkpoint_policy import Step
 from .sqlite.failures import translate
-from .tracked_columns import track, untrack
 from .transaction import Transaction
 from .unit import joined
 from .witnessing import refuse_proof, refuse_writes
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .lost_work import Loss
     from .sqlite.store import Store
 
 #: Findings of each kind that `Upkeep.check` gives at the most (law 10).
@@ -81,6 +80,8 @@ class Upkeep:
         was opened in this process, or since the table was tracked unasked, for some hundred statements. With ``auto_track=True`` columns
         that would have saved much are tracked by themselves. Raises ParameterError, ClosedError, PoolTimeoutError, StoreError.
         """
+        from .lost_work import losses
+
         return losses(self._using(), limit)
 
     def check(self, *, quick: bool = False) -> Check:
@@ -123,6 +124,8 @@ class Upkeep:
         affinity, or a collation; the table has a partial unique index, or a trigger with RAISE(IGNORE), …), and for
         ``coherence="clock"``; ReentryError inside a transaction or snapshot, LockTimeoutError, StoreError.
         """
+        from .tracked_columns import track
+
         self._refuse_in_unit("track")
         track(self._using(), table, by)
 
@@ -132,6 +135,8 @@ class Upkeep:
         Needed before such a column is dropped. Durable on return, for every process; columns that are not tracked stay so. Raises as
         `track`.
         """
+        from .tracked_columns import untrack
+
         self._refuse_in_unit("untrack")
         untrack(self._using(), table, by)
 

@@ -44,13 +44,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
-from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Any, overload
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, overload
 
 from .errors import ConversionError, ParameterError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = ["Converter", "SQLiteValue", "adapt", "adapt_parameters", "convert_rows", "converters"]
 
@@ -161,6 +162,9 @@ def _adapt_names(values: dict[Any, Any]) -> dict[str, SQLiteValue]:
 
 def _adapt_other(value: Any, where: str) -> SQLiteValue:
     """Everything that is not plain, or plain and refused. Enum is first: its members can be str or int as well."""
+    from decimal import Decimal  # not for everybody who imports this
+    from uuid import UUID
+
     if isinstance(value, Enum):
         return adapt(value.value, f"{where} ({type(value).__name__}.{value.name})")
     if isinstance(value, str):
@@ -298,12 +302,16 @@ def _to_time(value: Any) -> Any:
 
 def _to_decimal(value: Any) -> Any:
     """A float is taken by its shortest digits: the REAL 1.1 is ``Decimal("1.1")``, without binary noise."""
+    from decimal import Decimal  # not for everybody who imports this
+
     if type(value) is float:
         return Decimal(repr(value))
     return Decimal(value) if type(value) is str or type(value) is int else value
 
 
 def _to_uuid(value: Any) -> Any:
+    from uuid import UUID  # not for everybody who imports this
+
     if type(value) is str:
         return UUID(value)
     return UUID(bytes=value) if type(value) is bytes and len(value) == 16 else value
