@@ -34,14 +34,13 @@ Ring: shell.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .blob import Blob
 from .database import Database, open
 from .errors import Error
 from .events import Statistics
-from .explanation import Explanation
-from .loading import Loaded
 from .rows import Result, Row
 from .snapshot import Snapshot
 from .streams import RowStream
@@ -52,6 +51,8 @@ from .upkeep import Check, Checkpoint
 if TYPE_CHECKING:
     from .aio import AsyncDatabase, aopen
     from .cached import CachedFunction, CacheInfo
+    from .explanation import Explanation
+    from .loading import Loaded
     from .lost_work import Loss
     from .plain import PlainValues
 
@@ -82,22 +83,21 @@ __all__ = [
 ]
 
 
+#: The modules of what brings more along than a program may need: asyncio, for one.
+_HOMES = {
+    "AsyncDatabase": "aio",
+    "CacheInfo": "cached",
+    "CachedFunction": "cached",
+    "Explanation": "explanation",
+    "Loaded": "loading",
+    "Loss": "lost_work",
+    "PlainValues": "plain",
+    "aopen": "aio",
+}
+
+
 def __getattr__(name: str) -> object:
-    """What brings more along than a program may need (asyncio, for one), when it is first asked for."""
-    if name in ("AsyncDatabase", "aopen"):
-        from . import aio
-
-        return getattr(aio, name)
-    if name in ("CacheInfo", "CachedFunction"):
-        from . import cached
-
-        return getattr(cached, name)
-    if name == "Loss":
-        from .lost_work import Loss
-
-        return Loss
-    if name == "PlainValues":
-        from .plain import PlainValues
-
-        return PlainValues
+    """One of `_HOMES`, when it is first asked for."""
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,14 +16,14 @@ from .coherence.scopes import TAGS, Scope
 from .coherence.stamps import Seen
 from .errors import SnapshotEndedError, SQLError
 from .rows import Row
-from .sqlite.connection import Connection, Parameters
 from .sqlite.routing import check_parameters, check_read
-from .sqlite.statements import Analysis
-from .sqlite.store import Store
 from .values import SIMPLE, adapt_parameters, all_plain
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .sqlite.connection import Connection, Parameters
+    from .sqlite.statements import Analysis
+    from .sqlite.store import Store
 
 T = TypeVar("T")
 

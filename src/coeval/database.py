@@ -20,10 +20,7 @@ from .cache.key import Key, quick_key
 from .cache.lookup import Request, Watch, compute, revalidate, unprovable
 from .config import resolve
 from .direct import DirectWrites
-from .engine import Engine, engine_for
 from .errors import ClosedError, ReentryError
-from .explanation import Explanation, explain
-from .loading import Loaded, load
 from .reads import Reads, adapted, request
 from .rows import Row
 from .snapshot import Snapshot
@@ -41,6 +38,9 @@ if TYPE_CHECKING:
     from .cache.options import Negative, Vary
     from .cached import CachedFunction
     from .config import Arguments, Settings
+    from .engine import Engine
+    from .explanation import Explanation
+    from .loading import Loaded
     from .sqlite.store import Store
 
 P = ParamSpec("P")
@@ -58,6 +58,8 @@ def open(path: str | os.PathLike[str], **settings: Unpack[Arguments]) -> Databas
     ``coherence="clock"`` the file is as it was. Raises ConfigError, OpenError and its kinds, DamagedError, LockTimeoutError.
     """
     name, resolved = resolve(path, settings, os.environ)
+    from .engine import engine_for  # brings in all that works on the file
+
     return Database(engine_for(name, resolved))
 
 
@@ -300,6 +302,8 @@ class Database(Reads, DirectWrites, Upkeep):
         the error says how many rows are in. Users' triggers fire as for any insert. Raises as `executemany`, and SQLError for a
         table or column that cannot be loaded, before anything is taken from the iterator.
         """
+        from .loading import load
+
         return load(self, table, rows, columns, batch, upsert, progress)
 
     def blob(self, table: str, column: str, rowid: int, *, writable: bool = False) -> Blob:
@@ -316,6 +320,8 @@ class Database(Reads, DirectWrites, Upkeep):
     def explain(self, sql: str, *params: Any) -> Explanation:
         """What ``sql`` reads, whether its results can be cached and are kept, why not, and SQLite's plan for it. It is not run."""
         parameters = request("", params).parameters
+        from .explanation import explain
+
         refuse_proof("the plan of a statement (explain)")
         engine = self._using()
         found = engine.using(lambda store: explain(store, sql, parameters))

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 import apsw
 
-from .engine import is_open
 from .errors import OpenError, ReentryError
 from .sqlite import triggers
 from .sqlite.failures import translate
@@ -25,6 +24,8 @@ def uninstall(path: str | os.PathLike[str]) -> list[str]:
     Stop the programs that have it open through Coeval first: they would put them back. Raises ReentryError where this process
     has, OpenError where there is no such file, LockTimeoutError where another keeps writing.
     """
+    from .engine import is_open
+
     name = os.path.realpath(path)
     if is_open(name):
         raise ReentryError(
