@@ -543,3 +543,51 @@ def test_a_time_out_inside_a_cached_coroutine(path):
             assert ["there", "there"] == [await impatient(1), await impatient(2)]
 
     asyncio.run(go())
+
+
+def test_rows_that_were_not_waited_for_wherever_they_come_from(path):
+    """In a snapshot, and where a read is done and only lets others have their turn: what is made of the time-out is not kept."""
+
+    async def go():
+        async with coeval.aopen(path) as db:
+            await db.script("CREATE TABLE t (v); INSERT INTO t VALUES (1); CREATE TABLE u (v)")
+            late = []
+
+            async def impatient(read):
+                await db.scalar("SELECT count(*) FROM u")
+                try:
+                    async with asyncio.timeout(0.02):
+                        return await read()
+                except TimeoutError:
+                    late.append(read)
+                    return "late"
+
+            @db.cached
+            async def in_a_snapshot():
+                return await impatient(lambda: db.scalar(ENDLESS))
+
+            async with db.snapshot() as snap:
+                await snap.scalar("SELECT v FROM t")
+                assert ["late", "late"] == [await in_a_snapshot(), await in_a_snapshot()]
+            assert "late" == await in_a_snapshot()
+            assert 3 == len(late)
+
+            @db.cached
+            async def at_its_end():
+                await db.scalar("SELECT count(*) FROM u")
+                db._engine.workers.spent = 1e9  # the next read lets others have their turn
+                try:
+                    async with asyncio.timeout(0):
+                        return await db.scalar("SELECT v FROM t")
+                except TimeoutError:
+                    late.append(None)
+                    return "late"
+
+            for _ in range(3):
+                assert "late" == await at_its_end()
+            assert 6 == len(late)
+
+    asyncio.run(go())
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT v FROM t UNION ALL SELECT i + 1 FROM n WHERE (SELECT v FROM t) = 1) SELECT max(i) FROM n"

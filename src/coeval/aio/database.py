@@ -124,36 +124,34 @@ class AsyncDatabase(AsyncReads, AsyncDirectWrites, AsyncUpkeep, AsyncCaching):
         query.__doc__ = AsyncReads.query.__doc__
 
     async def _read(self, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...]:
-        engine = self._engine
-        if engine is None or engine._store is None or self._closed:
-            engine = await self._opened()
-        if current.get() is not None and (unit := joined(engine)) is not None:
-            return await lane_of(unit).read(sql, params, limit)
-        if self._direct:
-            if witness.get() is not None and (watch := watch_for(engine)) is not None:
-                watch.refuse(unprovable(sql))
-            rows = read_briefly(engine, sql, params, limit)
-            if rows is None:
-                rows = await self._patiently(engine, request(sql, params, limit))
-        else:
-            wanted = request(sql, in_order(engine, sql, params), limit)
-            rows = answer_briefly(engine, wanted)
-            if rows is None:
-                rows = await self._patiently(engine, wanted)
-        if engine.workers.spent > BUDGET:  # others of the loop have their turn
-            engine.workers.spent = 0.0
-            await asyncio.sleep(0)
-        return rows
-
-    async def _patiently(self, engine: Engine, wanted: Request) -> tuple[Row, ...]:
-        """Rows, by a worker."""
         try:
-            return await in_worker(
-                engine.workers.reads, lambda job: engine.using(lambda store: _read_from(engine, store, wanted, job))
-            )
+            engine = self._engine
+            if engine is None or engine._store is None or self._closed:
+                engine = await self._opened()
+            if current.get() is not None and (unit := joined(engine)) is not None:
+                return await lane_of(unit).read(sql, params, limit)
+            if self._direct:
+                if witness.get() is not None and (watch := watch_for(engine)) is not None:
+                    watch.refuse(unprovable(sql))
+                wanted, rows = None, read_briefly(engine, sql, params, limit)
+            else:
+                wanted = request(sql, in_order(engine, sql, params), limit)
+                rows = answer_briefly(engine, wanted)
+            if rows is None:
+                rows = await self._patiently(engine, wanted or request(sql, params, limit))
+            if engine.workers.spent > BUDGET:  # others of the loop have their turn
+                engine.workers.spent = 0.0
+                await asyncio.sleep(0)
+            return rows
         except asyncio.CancelledError:
             refuse_proof("rows that it did not wait for")
             raise
+
+    async def _patiently(self, engine: Engine, wanted: Request) -> tuple[Row, ...]:
+        """Rows, by a worker."""
+        return await in_worker(
+            engine.workers.reads, lambda job: engine.using(lambda store: _read_from(engine, store, wanted, job))
+        )
 
     def _stream(self, sql: str, params: tuple[Any, ...]) -> AsyncRowStream[Row]:
         unit = joined(self._engine) if self._engine is not None else None

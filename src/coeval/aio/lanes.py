@@ -9,6 +9,7 @@ Ring: shell.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from ..pace import BUDGET
 from ..snapshot import Snapshot
 from ..transaction import Transaction
 from ..unit import Unit, current, here
+from ..witnessing import refuse_proof
 from ..workers import Pool
 from .brief import hurry, relax
 from .jobs import Job, in_worker, settled, surely
@@ -205,7 +207,11 @@ class Lane:
         self._check()
         unit: Any = self.unit
         rows = self._briefly(unit, sql, params, limit)
-        return await self.call(lambda: unit._read(sql, params, limit)) if rows is None else rows
+        try:
+            return await self.call(lambda: unit._read(sql, params, limit)) if rows is None else rows
+        except asyncio.CancelledError:
+            refuse_proof("rows that it did not wait for")
+            raise
 
     def _briefly(self, unit: Any, sql: str, params: tuple[Any, ...], limit: int | None) -> tuple[Row, ...] | None:
         connection = self._connection()
