@@ -575,6 +575,7 @@ def test_rows_that_were_not_waited_for_wherever_they_come_from(path):
             @db.cached
             async def at_its_end():
                 await db.scalar("SELECT count(*) FROM u")
+                assert db._engine is not None
                 db._engine.workers.spent = 1e9  # the next read lets others have their turn
                 try:
                     async with asyncio.timeout(0):
