@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from environment import ROOT, clean_environ, prepare
 from servers import fetch
@@ -29,10 +30,13 @@ def main(arguments: list[str]) -> int:
     fetch("sqlite3")
     lines: list[str] = []
     failed = False
-    for version, python in interpreters(first_only=soak):
+    found = interpreters(first_only=soak)
+    preparing = ThreadPoolExecutor(1)  # one environment after another, while the tests run in those that are ready
+    ready = [preparing.submit(prepare, ROOT / f".venv-{version}", EXTRAS, python) for version, python in found]
+    for (version, python), environment in zip(found, ready, strict=True):
         start = time.monotonic()
         print(f"== Python {version} ({python})", flush=True)
-        inside = prepare(ROOT / f".venv-{version}", EXTRAS, python)
+        inside = environment.result()
         environ = clean_environ() | {"COEVAL_WHEEL": "1", "COEVAL_SOAK": "1" if soak else "0"}
         command = [
             str(inside),
