@@ -67,12 +67,14 @@ def main(folder: str, how: str, writers: int) -> None:
     refused: Counter[str] = Counter()
     failures: list[str] = []
     told, written, reads = [0] * writers, [0] * writers, [0]
-    done = threading.Event()
+    begun = threading.Barrier(writers)  # nobody fills the disk before everybody has written
+    resumed, done = threading.Event(), threading.Event()
 
     def write_on(number: int) -> None:
         who = str(number)
         n = 0
-        while not done.is_set():
+        while True:
+            last = resumed.is_set()  # nobody fills it again before everybody has
             try:
                 ledger.write(db, who, n, "x" * 2000)
             except errors.StoreError as error:
@@ -87,6 +89,10 @@ def main(folder: str, how: str, writers: int) -> None:
             else:
                 acknowledged[who].add(n)
                 written[number] += 1
+                if last:
+                    return
+                if n == 0:
+                    begun.wait()
             n += 1
 
     def read_on() -> None:
@@ -112,7 +118,9 @@ def main(folder: str, how: str, writers: int) -> None:
         before = len(acknowledged[who])
         assert before <= db.scalar("SELECT count(DISTINCT n) FROM rows WHERE who = ?", who) <= before + 100
     room.make_room()
-    each(written, written.copy(), failures)
+    before_that = written.copy()
+    resumed.set()
+    each(written, before_that, failures)
     done.set()
     for thread in threads:
         thread.join()
