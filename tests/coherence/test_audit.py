@@ -654,26 +654,26 @@ def test_a_call_that_writes_the_second_time(db):
 def test_a_thread_of_a_call_reads_at_another_moment(db):
     """What was written while the call was made again is no difference."""
     runs = []
+    go = threading.Event()
 
     @db.cached
     def spread():
         runs.append(1)
         first = db.scalar("SELECT max(id) FROM t")
         if len(runs) == 2:
+            go.set()  # not before: what has changed by then is not audited
             db_writer.result()
         return first, Started(lambda: db.scalar("SELECT max(id) FROM t")).result()
 
     spread()
     with waiting(db):
         spread()
-        go = threading.Event()
 
         def write():
             assert go.wait(20)
             db.execute("INSERT INTO t VALUES (6, 6)")
 
         db_writer = Started(write)
-    go.set()
     found = audits(db)
     assert 0 == found.differences
     assert [1, 1] == runs
