@@ -9,10 +9,9 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import ContextVar
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
@@ -22,22 +21,22 @@ from .bound import BoundMethod
 from .cache.arguments import Arguments
 from .cache.canonical import NotCanonical, canonical
 from .cache.counts import Counts
-from .cache.entry import Entry
 from .cache.flights import Flight, Landed
 from .cache.identity import identity_of, name_of
+from .cache.kept_call import KeptCall, Raised
 from .cache.key import PLAIN, Key
 from .cache.options import Named, Vary, gives_coroutine, named_of
 from .cache.private import Unkeepable, given
-from .cache.tracked import KeptCall, Raised, Shell, answer, peek, refresh, renew
+from .cache.tracked import Shell, answer, peek, refresh, renew
+from .call import Call
 from .coherence.proof import Witness
 from .coherence.scopes import Scope, function_scope, tag_scopes
-from .coherence.stamps import Mark, Seen
+from .coherence.stamps import Seen
 from .errors import ConfigError, KeyArgumentError
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
-from .transaction import IN_TRANSACTION
 from .unit import current, joined
-from .witnessing import carry_into_threads, refuse_writes, watch_by, watched, witness
+from .witnessing import Passing, carry_into_threads, refuse_writes, watch_by, witness
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -48,6 +47,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger("coeval")
+
+
+#: Of calls that pass one in so many, less one, is timed: a power of two.
+TIMED = 7
+
+
+#: A single argument of these types is its own part of the key.
+EXACT = PLAIN - {float}
 
 
 class CacheInfo(NamedTuple):
@@ -90,7 +97,7 @@ def decorated(db: Database, function: Callable[..., Any] | None, options: dict[s
 class Tracked:
     """A function with its options and the keys of its calls, whatever the face."""
 
-    firm = False
+    firm = may_pass = False
     _vary: tuple[Vary, ...] = ()
 
     def __init__(self, function: Callable[..., Any], named: Named, settings: Settings) -> None:
@@ -102,6 +109,10 @@ class Tracked:
         #: what `invalidate` gives another stamp; only that of an answer that may depend on more than this database
         self.own: Scope | None = function_scope(self.name) if named.options.tags or named.options.ttl < inf else None
         self.scopes = self.tags if self.own is None else tuple(sorted({*self.tags, self.own}))
+        #: an answer that is not worth keeping is not kept: nothing in the options says that it is wanted all the same
+        self.may_pass = not (
+            named.options.tags or named.options.ttl < inf or named.options.stale or named.options.errors
+        )
         self.counts = Counts()
         self.identity = identity_of(function, (settings.version, named))
         self._vary = named.vary
@@ -191,9 +202,10 @@ class CachedFunction(Generic[P, R]):
         db, engine, tracked, counts = self._db, self._db._engine, self._tracked, self._tracked.counts
         identity, plain, key_of, stale = tracked.identity, tracked.plain, tracked.key, tracked.options.stale
         noise, otherwise, nothing = busy.get, self._answer, (identity,)
+        function, name, may_pass = tracked.function, tracked.name, tracked.may_pass
 
         def cached(*args: Any, **kwargs: Any) -> Any:
-            key = None
+            key = passing = None
             if not noise() or quiet():
                 try:
                     entry: Any = None
@@ -201,7 +213,10 @@ class CachedFunction(Generic[P, R]):
                         pass
                     elif plain == 1:
                         (value,) = args
-                        entry = db._find((identity, value, type(value)))
+                        kind = type(value)
+                        entry = db._find(quick := (identity, value, kind))
+                        if entry is None and kind in EXACT:
+                            key = quick
                     elif not args:
                         entry = db._find(nothing)
                     elif plain == 2:
@@ -209,11 +224,12 @@ class CachedFunction(Generic[P, R]):
                         entry = db._find((identity, value, type(value), other, type(other)))
                     else:
                         entry = db._find((identity, args, tuple(map(type, args))))
-                    if entry is None:
+                    if entry is None and key is None:
                         key = key_of(args, kwargs)
                         entry = db._find(key)
                     if entry is None:
-                        pass
+                        if may_pass and (account := db._passing(name)) is not None and account.passes(hash(key)):
+                            passing = account
                     elif entry.mark == engine.now():
                         if entry.shared:
                             entry.hits += 1
@@ -232,6 +248,15 @@ class CachedFunction(Generic[P, R]):
                     Unkeepable,
                 ):  # an argument without a hash; the clock is just being closed
                     pass
+            if passing is not None:
+                counts.misses += 1
+                counts.unkept += 1
+                begun = time.monotonic() if not passing.left & TIMED else 0.0
+                with Passing():
+                    found = function(*args, **kwargs)
+                if begun:
+                    passing.ran(time.monotonic() - begun)
+                return found
             return otherwise(key, args, kwargs, answer)
 
         return cached
@@ -285,76 +310,7 @@ class CachedFunction(Generic[P, R]):
         return f"<cached {self._tracked.name}>"
 
 
-C = TypeVar("C", bound="Face")
-
-
-class Face:
-    """What blocking and asyncio calls have in common."""
-
-    def __init__(
-        self, tracked: Tracked, engine: Engine, key: Key, args: Any, kwargs: Any, snapshot: Snapshot | None
-    ) -> None:
-        self.key = key
-        self.outer: Witness | None = watched()
-        self.options = tracked.options
-        self.scopes = tracked.scopes if engine.stampable else tracked.tags
-        self.counts = tracked.counts
-        self.name = tracked.name
-        self.flights = engine.flights
-        self.tier = tracked.tier(engine)
-        self.firm = tracked.firm
-        self.engine = engine
-        self.alone = snapshot is not None
-        self.loop = running_loop()
-        self._tracked = tracked
-        self._args = args
-        self._kwargs = kwargs
-        self._snapshot = snapshot
-
-    @contextmanager
-    def joining(self) -> Iterator[Witness]:
-        """The witness of a call in a transaction, which proves nothing, also to the call of another database around it."""
-        mine = Witness(self.engine, self.outer)
-        try:
-            yield mine
-        finally:
-            mine.close()
-            if self.outer is not None:
-                self.outer.refuse(IN_TRANSACTION)
-
-    def changed(self) -> bool:
-        """Whether its arguments, or what `vary` gives here, no longer make its key."""
-        return self._tracked.differs(self.key, self._args, self._kwargs)
-
-    def unkept(self, why: str) -> None:
-        """Say so."""
-        log.warning("%s is not cached: %s", self._tracked.name, why)
-
-    def failed(self, error: Exception) -> None:
-        """Say so."""
-        log.warning("%s could not be computed again beside its callers", self._tracked.name, exc_info=error)
-
-    def now(self) -> Mark:
-        """The commit clock."""
-        return self.engine.using(lambda store: store.mark())
-
-    def time(self) -> float:
-        """time.monotonic()."""
-        return time.monotonic()
-
-    def beside(self, kind: type[C]) -> tuple[Context, C]:
-        """The same call, to be made beside the caller, and the caller's context without its units and tracked calls."""
-        context = copy_context()
-        context.run(current.set, None)
-        context.run(witness.set, None)
-        return context, context.run(kind, self._tracked, self.engine, self.key, self._args, self._kwargs, None)
-
-    def lost(self, entry: Entry, seen: Seen) -> None:
-        """Count the work that it took."""
-        self.engine.losses.lost(entry, seen)
-
-
-class _Call(Face):
+class _Call(Call):
     """A call in the calling thread."""
 
     async def invoke(self, mine: Witness) -> Any:
@@ -363,6 +319,10 @@ class _Call(Face):
             return self._tracked.function(*self._args, **self._kwargs)
         finally:
             witness.reset(token)
+
+    async def pass_by(self) -> Any:
+        with Passing():
+            return self._tracked.function(*self._args, **self._kwargs)
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         if self._snapshot is not None:

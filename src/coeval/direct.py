@@ -19,7 +19,7 @@ from .sqlite.statement import Kind, check_text
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .values import all_plain
-from .witnessing import refuse_writes
+from .witnessing import passing, refuse_writes
 from .writes import Writes
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class DirectWrites(Writes):
         return Transaction(self._using(), what).alone(work)
 
     def execute(self, sql: str, *params: Any) -> Result:
-        if (not busy.get() or quiet()) and not self._closed and all_plain(params):
+        if (not busy.get() or quiet()) and passing.get() is None and not self._closed and all_plain(params):
             # The same as below, where nothing has to be looked up or adapted.
             store = self._engine._store
             statement = None if store is None else store.statements.sharable(sql)

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .around import busy, quiet
 from .blocking import run
+from .cache.kept_call import kept_call
 from .cache.key import Key
 from .cache.options import Options, checked, gives_coroutine
 from .cache.pending import Set
 from .cache.plain import SPACE, plain_key, plain_scope
 from .cache.private import Unkeepable, given, kept
-from .cache.tracked import answer, kept_call, peek
+from .cache.tracked import answer, peek
 from .cached import Tracked, _Call
 from .coherence.proof import Proof
 from .coherence.scopes import tag_scopes

@@ -26,6 +26,32 @@ witness: ContextVar[Witness | None] = counts(ContextVar("coeval_witness", defaul
 OURS = "coeval-"
 
 
+class Passing:
+    """A tracked call that is not worth keeping: in the block it runs as if there were no cache, only that it must not write."""
+
+    __slots__ = ("_outer", "_over", "_token")
+
+    def __init__(self) -> None:
+        self._over = False
+        self._outer = passing.get()
+
+    def __enter__(self) -> None:
+        self._token = passing.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True  # what it has started may go on
+        passing.reset(self._token)
+
+    @property
+    def runs(self) -> bool:
+        """Until it has returned, and those around it."""
+        return not self._over or (self._outer is not None and self._outer.runs)
+
+
+#: The innermost of those around the caller. Of the quick paths those that write ask for it: reads inside are as they are outside.
+passing: ContextVar[Passing | None] = ContextVar("coeval_passing", default=None)
+
+
 def watch_by(found: Witness) -> Token[Witness | None]:
     """From now on what is read here is told to ``found``. Give the token to `witness.reset`."""
     busy.set(True)
@@ -55,7 +81,8 @@ def refuse_proof(what: str) -> None:
 
 def refuse_writes(what: str) -> None:
     """Raise TrackedWriteError inside a tracked call: its next answer may come from the cache, without the write."""
-    if watched() is not None:
+    around = passing.get()
+    if watched() is not None or (around is not None and around.runs):
         raise TrackedWriteError(
             f"{what} was called inside a function whose result is kept (@db.cached, or the make of db.cache.get_or_set)",
             hint="A cached call does not run again; write outside of it.",

@@ -9,6 +9,7 @@ import pytest
 
 import coeval
 from coeval import cached as cached_module
+from coeval import call as call_module
 
 
 @pytest.fixture
@@ -23,7 +24,8 @@ def db(path):
 def test_it_lives_no_longer_than_what_it_computed(db, monkeypatch, depth):
     """The inner one has a time and was not kept yet when the outer one awaited it."""
     out, now = [1], [1000.0]
-    monkeypatch.setattr(cached_module, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (cached_module, call_module):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
 
     @db.cached(ttl=60)
     async def inner():

@@ -12,7 +12,7 @@ import coeval
 from coeval import errors
 from coeval.blocking import BlockingReading, BlockingSource
 from coeval.cache.admission import LOAN, SELDOM, Account
-from coeval.cached import Face
+from coeval.call import Call
 from coeval.sqlite.connection import Connection
 from coherence.asking import cached, keep, truth
 from loops import loop
@@ -38,7 +38,7 @@ def taking(monkeypatch):
 
         for one in (BlockingReading, BlockingSource):
             monkeypatch.setattr(one, "time", staticmethod(time))
-        monkeypatch.setattr(Face, "time", time)
+        monkeypatch.setattr(Call, "time", time)
 
     monkeypatch.setattr(Account, "spent", lambda *_: None)
     take(CHEAP)

@@ -23,7 +23,7 @@ import pytest
 import coeval
 from coeval import engine as engine_module
 from coeval import errors
-from coeval.cache.tracked import KeptCall
+from coeval.cache.kept_call import KeptCall
 
 
 class Counted:

@@ -7,6 +7,7 @@ import types
 import pytest
 
 from coeval import cached as cached_module
+from coeval import call as call_module
 from coeval.blocking import run
 from coeval.cache.tracked import renew
 
@@ -25,7 +26,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(cached_module, "time", types.SimpleNamespace(monotonic=clock.monotonic))
+    for module in (cached_module, call_module):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 

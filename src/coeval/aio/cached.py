@@ -16,18 +16,20 @@ from ..around import busy, quiet
 from ..blocking import run, stamps_for
 from ..bound import BoundMethod
 from ..cache.flights import Flight, Landed
+from ..cache.kept_call import KeptCall
 from ..cache.key import Key
 from ..cache.options import Named, Negative, Vary, gives_coroutine, named_of
 from ..cache.private import Unkeepable, given
-from ..cache.tracked import KeptCall, Shell, answer, peek, refresh, renew
-from ..cached import CacheInfo, Face, Tracked, at_hand, forget
+from ..cache.tracked import Shell, answer, peek, refresh, renew
+from ..cached import CacheInfo, Tracked, at_hand, forget
+from ..call import Call
 from ..coherence.proof import Witness
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen
 from ..errors import ConfigError
 from ..snapshot import Snapshot
 from ..unit import current, joined
-from ..witnessing import carry_into_threads, refuse_writes, watch_by, witness
+from ..witnessing import Passing, carry_into_threads, refuse_writes, watch_by, witness
 from .jobs import Held, Job, in_worker, settled
 from .lanes import lane_of
 
@@ -178,7 +180,7 @@ class AsyncCaching:
 _beside: set[asyncio.Task[None]] = set()
 
 
-class _Call(Face):
+class _Call(Call):
     """A call in a task."""
 
     engine: Engine
@@ -189,6 +191,10 @@ class _Call(Face):
             return await self._tracked.function(*self._args, **self._kwargs)
         finally:
             witness.reset(token)
+
+    async def pass_by(self) -> Any:
+        with Passing():
+            return await self._tracked.function(*self._args, **self._kwargs)
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         engine, snapshot = self.engine, self._snapshot

@@ -63,7 +63,7 @@ class Account:
 
     __slots__ = (
         "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "loan", "name",
-        "passed", "rate", "recent", "size", "span", "trials", "yields",
+        "passed", "past", "rate", "recent", "size", "span", "trials", "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, admission: Admission) -> None:
@@ -74,6 +74,7 @@ class Account:
         self.balance = 0.0
         self.loan = LOAN  #: keepings to come that cost it nothing, however long they take: the machine may be busy
         self.cost = 0.0  #: of a read past the cache
+        self.past = 0.0  #: the same, as measured where it is one; 0: it was not
         self.high = 0.0  #: the last one, where that took far longer
         self.rate = 0.0  #: what each read may spend
         self.computed = 0
@@ -116,6 +117,11 @@ class Account:
         passed, self.span = self.span - self.left, self.left
         self.passed += passed
         self.balance += passed * self.rate
+
+    def ran(self, seconds: float) -> None:
+        """A read past the cache took so long, which for a function is less than with a witness."""
+        past = self.past or seconds
+        self.past = past + (min(seconds, CLIPPED * past) - past) / 16
 
     def spent(self, seconds: float) -> None:
         """A miss that was kept took so long besides its rows, with whatever had to leave for it."""
@@ -195,7 +201,7 @@ class Admission:
         account = self._accounts.get(name)
         if account is None:
             account = self._open(name)
-        seconds += self.costs.around
+        seconds = account.past or seconds + self.costs.around
         cost = account.cost
         count = account.computed = account.computed + 1
         if count <= FIRST:
@@ -279,7 +285,7 @@ class Admission:
         """From now on what it gives is kept at first sight again."""
         self.passing.pop(account.name, None)
         account.left = account.span = 0
-        account.loan = LOAN
+        account.loan, account.past = LOAN, 0.0
 
     def _pass(self, account: Account) -> None:
         """From now on its reads pass."""

@@ -26,11 +26,11 @@ from ..coherence.stamps import Seen, Stamp
 from ..coherence.validity import valid_by_clock, valid_by_stamps
 from .audit import comparable, look, same_rows, same_value
 from .entry import Entry
+from .kept_call import KeptCall, Raised
 from .key import Key, asked
 from .lookup import Request, Rows
 from .options import Options
 from .private import given
-from .tracked import KeptCall, Raised
 
 
 class Difference(NamedTuple):

@@ -34,6 +34,9 @@ _FIXED = frozenset(
     }
 )  # fmt: skip
 
+#: Those of them that have nothing inside.
+_FLAT = frozenset({type(None), bool, int, float, str, bytes})
+
 #: How deep values may lie in one another, and how many of a large one are measured.
 DEEPEST, SAMPLE = 20, 16
 
@@ -111,7 +114,10 @@ def fixed(value: Any, deep: int = DEEPEST) -> bool:
 
 def size(value: Any, deep: int = DEEPEST) -> int:
     """Bytes of ``value``, estimated: of many parts some are measured."""
-    if type(value) is Private:
+    kind = type(value)
+    if kind in _FLAT:
+        return getsizeof(value)
+    if kind is Private:
         value = value._value
     if isinstance(value, type | FunctionType | ModuleType):  # there without it
         return 0

@@ -10,10 +10,8 @@ Ring: flow.
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..coherence.proof import Proof, Witness
 from ..coherence.scopes import TAGS, Scope
@@ -22,56 +20,22 @@ from ..coherence.validity import valid_by_stamps, worth_keeping
 from .counts import Counts
 from .entry import Entry
 from .flights import Flight, Flights, Landed
+from .kept_call import KeptCall, Outcome, Raised, kept_call
 from .key import Key
 from .options import Options
-from .private import Private, Unkeepable, given, kept, size, unawaited
-from .size import ENTRY
+from .private import Unkeepable, given, kept, unawaited
 
 #: Seconds that a caller waits for another's computation of the same, before it makes its own.
 PATIENCE = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An exception that is kept as the answer."""
+class Run(NamedTuple):
+    """When the function ran: the tier's epoch before, and time.monotonic() before anything, before and after it."""
 
-    error: Exception
-
-    def again(self) -> Exception:
-        """A copy to raise: the one that is kept gathers no tracebacks, and what a caller does to its own is seen by no other.
-
-        Raises Unkeepable.
-        """
-        kind = type(self.error)
-        try:
-            new = kind.__new__(kind, *self.error.args)  # `__init__` may need other arguments than it keeps
-            new.args = copy.deepcopy(self.error.args)
-            vars(new).update(copy.deepcopy(vars(self.error)))
-        except Exception as error:
-            raise Unkeepable(f"it raised a {kind.__name__}, which cannot be copied: {error}") from error
-        return new
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a computation gave, for its passengers: what is kept, and its proof."""
-
-    value: Any
-    proof: Proof
-    expires: float
-
-
-class KeptCall(Entry):
-    """The entry of a call. ``rows`` is its value, or what makes it."""
-
-    rows: Any
-    __slots__ = ("began", "expires", "proved", "shared", "stale")
-
-    shared: bool  #: the value is given as it is, as long as the clock vouches for it
-    expires: float  #: time.monotonic() at which it ends; inf: never
-    began: float  #: time.monotonic() before it was computed
-    proved: float  #: when it was last known to be valid
-    stale: float  #: seconds for which it may be given after that
+    epoch: int
+    asked: float
+    began: float
+    ended: float
 
 
 class Shell(Protocol):
@@ -96,6 +60,12 @@ class Shell(Protocol):
 
     async def invoke(self, witness: Witness) -> Any:
         """Run the function, its reads told to ``witness``."""
+
+    def passes(self) -> bool:
+        """Whether it is not worth keeping, and so is made as if there were no cache."""
+
+    async def pass_by(self) -> Any:
+        """Run the function, which must not write, with nothing else around it."""
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         """Stamps in a snapshot opened now, or in that of the unit around the call."""
@@ -136,6 +106,8 @@ async def answer(call: Shell) -> Any:
             return _use(call, entry)
         except Unkeepable:  # it could be copied once, and cannot any more (law 4)
             call.tier.drop(entry)
+    if call.passes():
+        return await _past(call)
     if call.alone:
         return await _compute(call, None)
     mine = () if call.outer is None else call.outer.flights
@@ -259,9 +231,22 @@ def _ended(entry: KeptCall, seen: Seen) -> bool:
     )
 
 
+async def _past(call: Shell) -> Any:
+    """The function's own answer, which is not worth keeping: its reads are told to the call around it alone."""
+    call.counts.misses += 1
+    call.counts.unkept += 1
+    try:
+        return await call.pass_by()
+    except Exception:
+        raise
+    except BaseException:
+        _left_off(call)
+        raise
+
+
 async def _compute(call: Shell, flight: Flight | None) -> Any:
     call.counts.misses += 1
-    epoch = call.tier.epoch
+    epoch, asked = call.tier.epoch, call.time()
     witness = Witness(call.engine, call.outer)
     witness.flights = (() if call.outer is None else call.outer.flights) + (() if flight is None else (flight,))
     witness.begin(call.scopes, await call.seen(call.scopes))
@@ -269,25 +254,25 @@ async def _compute(call: Shell, flight: Flight | None) -> Any:
     try:
         value = await call.invoke(witness)
     except BaseException as error:
+        run = Run(epoch, asked, began, call.time())
         proof = witness.close()
         if isinstance(error, Exception):
             _tell_outer(call, witness, proof, began)
             if isinstance(error, call.options.errors):
-                _keep(call, witness, proof, Raised(error), epoch, began, flight)
+                _keep(call, witness, proof, Raised(error), run, flight)
         else:
             _left_off(call)
         raise
+    run = Run(epoch, asked, began, call.time())
     proof = witness.close()
     _tell_outer(call, witness, proof, began)
     if value is None and not call.options.nothing:
         call.counts.unkept += 1
         return value
-    return _keep(call, witness, proof, value, epoch, began, flight)
+    return _keep(call, witness, proof, value, run, flight)
 
 
-def _keep(
-    call: Shell, witness: Witness, proof: Proof | None, value: Any, epoch: int, began: float, flight: Flight | None
-) -> Any:
+def _keep(call: Shell, witness: Witness, proof: Proof | None, value: Any, run: Run, flight: Flight | None) -> Any:
     """Keep ``value`` where it is proved, and give it to the passengers; what the caller gets."""
     options = call.options
     if call.changed():
@@ -303,49 +288,25 @@ def _keep(
         what: Any = Raised(value.again()) if isinstance(value, Raised) else kept(value)
     except Unkeepable as error:
         return _unkept(call, value, str(error))
-    expires = min(witness.expires, began + options.ttl)
+    expires = min(witness.expires, run.began + options.ttl)
     if call.alone and (proof.mark is None or proof.mark != call.now()):
         return value
-    cost = call.time() - began
+    cost = run.ended - run.began
     account = None if call.firm else call.tier.admission.computed(call.name, cost)
-    if account is not None and not _asked_for(options, value) and call.tier.admission.passes(call.name, hash(call.key)):
-        call.counts.unkept += 1
-        if flight is not None:
-            call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
-        return value
-    entry = kept_call(call.key, what, proof, expires, began, options.stale)
+    entry = kept_call(call.key, what, proof, expires, run.began, options.stale)
     entry.cost, entry.account = cost if account is None else account.whole(cost), account
     there = call.tier.find(call.key)
-    if there is not None and there.began > began:
+    if there is not None and there.began > run.began:
         pass  # by `refresh`, meanwhile: it may know more of what no stamp tells of
-    elif not call.tier.put(entry, epoch):
+    elif not call.tier.put(entry, run.epoch):
         if account is not None:
             call.tier.admission.refused(account)
         call.counts.unkept += 1
+    if account is not None:
+        account.spent(call.time() - run.asked - account.cost)
     if flight is not None:  # after it was kept, so that nobody finds neither
         call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     return value
-
-
-def _asked_for(options: Options, value: Any) -> bool:
-    """Whether the answer is kept whatever it is worth: the decorator says so."""
-    return bool(options.tags or options.ttl < inf or options.stale) or isinstance(value, Raised)
-
-
-def kept_call(key: Key, what: Any, proof: Proof, expires: float, began: float, stale: float = 0.0) -> KeptCall:
-    """The entry of what `kept` gave."""
-    entry = KeptCall(
-        key,
-        what,
-        scopes=proof.scopes,
-        schema=proof.schema,
-        stamps=proof.stamps,
-        mark=proof.mark,
-        size=ENTRY + size(key) + size(what),
-    )
-    entry.expires, entry.began, entry.proved, entry.stale = expires, began, began, stale
-    entry.shared = expires == inf and not stale and type(what) not in (Raised, Private)
-    return entry
 
 
 def _seen(proof: Proof) -> tuple[Any, ...]:
