@@ -15,7 +15,7 @@ The map, in the reader's order:
     loading.py, chunks.py, blob.py, changesets.py   in bulk, in pieces, and as changes
     engine.py        one open file in one process: shared, forked, replaced
     coherence/       policy: scopes, stamps, read sets, the decision of validity
-    cached.py, call.py, plain.py, witnessing.py   functions and plain values whose answers are kept, and what they read
+    cached.py, call.py, plain.py, witnessing.py, passing.py   functions and plain values whose answers are kept, and what they read
     tracked_columns.py, lost_work.py, auditor.py   scopes finer than a table, what writes cost, and hits computed again
     cache/           keys, entries, and the paths of a read and of a call
     tiers/           places that keep entries

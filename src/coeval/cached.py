@@ -33,12 +33,14 @@ from .coherence.proof import Witness
 from .coherence.scopes import Scope, function_scope, tag_scopes
 from .coherence.stamps import Seen
 from .errors import ConfigError, KeyArgumentError
+from .passing import past
 from .snapshot import Snapshot
 from .sqlite.place import running_loop
 from .unit import current, joined
-from .witnessing import Passing, carry_into_threads, refuse_writes, watch_by, witness
+from .witnessing import carry_into_threads, refuse_writes, watch_by, witness
 
 if TYPE_CHECKING:
+    from .cache.admission import Account
     from .config import Settings
     from .database import Database
     from .engine import Engine
@@ -176,6 +178,20 @@ def forget(engine: Engine, tracked: Tracked, key: Key) -> None:
     engine.tier.forget(key)
 
 
+def timed(account: Account, key: Key, function: Callable[[], R]) -> R:
+    """`past`, which ``account`` knows of while it runs, and afterwards how long one in some has taken."""
+    asked, running = hash(key), account.running
+    begun = 0.0 if account.left & TIMED else time.monotonic()
+    try:
+        running.add(asked)
+        found = past(function)
+    finally:
+        running.discard(asked)
+    if begun:
+        account.ran(time.monotonic() - begun)
+    return found
+
+
 class CachedFunction(Generic[P, R]):
     """What `Database.cached` makes of a function: it is called as before."""
 
@@ -205,7 +221,8 @@ class CachedFunction(Generic[P, R]):
         function, name, may_pass = tracked.function, tracked.name, tracked.may_pass
 
         def cached(*args: Any, **kwargs: Any) -> Any:
-            key = passing = None
+            key: Any = None
+            passing: tuple[Account, Key] | None = None
             if not noise() or quiet():
                 try:
                     entry: Any = None
@@ -228,8 +245,8 @@ class CachedFunction(Generic[P, R]):
                         key = key_of(args, kwargs)
                         entry = db._find(key)
                     if entry is None:
-                        if may_pass and (account := db._passing(name)) is not None and account.passes(hash(key)):
-                            passing = account
+                        if may_pass and (account := db._passing(name)) is not None and account.passes_alone(hash(key)):
+                            passing = account, key
                     elif entry.mark == engine.now():
                         if entry.shared:
                             entry.hits += 1
@@ -251,12 +268,7 @@ class CachedFunction(Generic[P, R]):
             if passing is not None:
                 counts.misses += 1
                 counts.unkept += 1
-                begun = time.monotonic() if not passing.left & TIMED else 0.0
-                with Passing():
-                    found = function(*args, **kwargs)
-                if begun:
-                    passing.ran(time.monotonic() - begun)
-                return found
+                return timed(*passing, functools.partial(function, *args, **kwargs))
             return otherwise(key, args, kwargs, answer)
 
         return cached
@@ -321,8 +333,7 @@ class _Call(Call):
             witness.reset(token)
 
     async def pass_by(self) -> Any:
-        with Passing():
-            return self._tracked.function(*self._args, **self._kwargs)
+        return past(functools.partial(self._tracked.function, *self._args, **self._kwargs))
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         if self._snapshot is not None:

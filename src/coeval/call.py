@@ -22,6 +22,7 @@ from .unit import current
 from .witnessing import watched, witness
 
 if TYPE_CHECKING:
+    from .cache.admission import Account
     from .cached import Tracked
     from .engine import Engine
     from .snapshot import Snapshot
@@ -39,6 +40,8 @@ class Call:
     ) -> None:
         self.key = key
         self.outer: Witness | None = watched()
+        if self.outer is not None:  # so that one that starts the next one, and so on, makes no long chain
+            self.outer.shorten()
         self.options = tracked.options
         self.scopes = tracked.scopes if engine.stampable else tracked.tags
         self.counts = tracked.counts
@@ -65,9 +68,12 @@ class Call:
             if self.outer is not None:
                 self.outer.refuse(IN_TRANSACTION)
 
-    def passes(self) -> bool:
-        """Whether it is not worth keeping (`cache.admission`)."""
-        return self._tracked.may_pass and self.tier.admission.passes(self.name, hash(self.key))
+    def passes(self) -> Account | None:
+        """Its account, where it is not worth keeping (`cache.admission`)."""
+        if not self._tracked.may_pass:
+            return None
+        account: Account | None = self.tier.admission.passing.get(self.name)
+        return account if account is not None and account.passes_alone(hash(self.key)) else None
 
     def changed(self) -> bool:
         """Whether its arguments, or what `vary` gives here, no longer make its key."""

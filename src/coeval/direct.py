@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .around import busy, quiet
 from .attempt import Attempt
 from .errors import ParameterError, SerializationError
+from .passing import passing
 from .reads import adapted
 from .rows import Result, Row
 from .sqlite.readers import Retired
@@ -19,7 +20,7 @@ from .sqlite.statement import Kind, check_text
 from .transaction import Savepoint, Transaction
 from .unit import current, joined
 from .values import all_plain
-from .witnessing import passing, refuse_writes
+from .witnessing import refuse_writes
 from .writes import Writes
 
 if TYPE_CHECKING:

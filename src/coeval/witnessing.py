@@ -13,43 +13,18 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import cache, partial, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from .around import busy, counts
 from .coherence.proof import Watch, Witness
 from .errors import TrackedWriteError
+from .passing import Passing, passing, running
 
 #: The innermost tracked call of this context.
 witness: ContextVar[Witness | None] = counts(ContextVar("coeval_witness", default=None))
 
 #: How the names of our own threads begin.
 OURS = "coeval-"
-
-
-class Passing:
-    """A tracked call that is not worth keeping: in the block it runs as if there were no cache, only that it must not write."""
-
-    __slots__ = ("_outer", "_over", "_token")
-
-    def __init__(self) -> None:
-        self._over = False
-        self._outer = passing.get()
-
-    def __enter__(self) -> None:
-        self._token = passing.set(self)
-
-    def __exit__(self, *_: object) -> None:
-        self._over = True  # what it has started may go on
-        passing.reset(self._token)
-
-    @property
-    def runs(self) -> bool:
-        """Until it has returned, and those around it."""
-        return not self._over or (self._outer is not None and self._outer.runs)
-
-
-#: The innermost of those around the caller. Of the quick paths those that write ask for it: reads inside are as they are outside.
-passing: ContextVar[Passing | None] = ContextVar("coeval_passing", default=None)
 
 
 def watch_by(found: Witness) -> Token[Witness | None]:
@@ -81,8 +56,7 @@ def refuse_proof(what: str) -> None:
 
 def refuse_writes(what: str) -> None:
     """Raise TrackedWriteError inside a tracked call: its next answer may come from the cache, without the write."""
-    around = passing.get()
-    if watched() is not None or (around is not None and around.runs):
+    if watched() is not None or running(passing.get()) is not None:
         raise TrackedWriteError(
             f"{what} was called inside a function whose result is kept (@db.cached, or the make of db.cache.get_or_set)",
             hint="A cached call does not run again; write outside of it.",
@@ -99,23 +73,38 @@ def carry_into_threads() -> None:
 
     @wraps(start)
     def start_within(self: threading.Thread) -> None:
-        found = watched()
-        if found is not None and not self.name.startswith(OURS):
-            self.run = partial(_within, found, self.run)  # type: ignore[method-assign]
+        around = _around()
+        if around is not None and not self.name.startswith(OURS):
+            self.run = partial(_within, around, self.run)  # type: ignore[method-assign]
         start(self)
 
     @wraps(submit)
     def submit_within(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        found = watched()
-        return submit(self, fn if found is None else partial(_within, found, fn), *args, **kwargs)
+        around = _around()
+        return submit(self, fn if around is None else partial(_within, around, fn), *args, **kwargs)
 
     setattr(threading.Thread, "start", start_within)  # noqa: B010 - types of methods cannot be assigned to
     setattr(ThreadPoolExecutor, "submit", submit_within)  # noqa: B010
 
 
-def _within(found: Witness, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    token = watch_by(found)
+class _Around(NamedTuple):
+    """What a thread is started from."""
+
+    witness: Witness | None
+    passing: Passing | None
+
+
+def _around() -> _Around | None:
+    found = _Around(watched(), running(passing.get()))
+    return None if found == (None, None) else found
+
+
+def _within(around: _Around, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    token = None if around.witness is None else watch_by(around.witness)
+    other = passing.set(around.passing)
     try:
         return work(*args, **kwargs)
     finally:
-        witness.reset(token)
+        passing.reset(other)
+        if token is not None:
+            witness.reset(token)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 import coeval
+from coeval import cached as cached_module
 from coeval import errors
 from coeval.cache.admission import LOAN, Account, Admission
-from coeval.cache.tracked import Witness
 from coeval.cached import TIMED
+from coeval.call import Call
+from coeval.coherence.proof import Witness
+from coeval.passing import passing, past, past_awaited, running
 from coeval.sqlite.connection import Connection
-from coeval.witnessing import Passing
+from coeval.witnessing import witness
+from waiting import wait_until
+
+from interrupting import interrupted_at
 
 READ = "SELECT v FROM t WHERE id = ?"
 CALLS = 4 * LOAN
+
+
+def of_its_own(name):
+    """Where a call passes."""
+    return name.endswith(("cached.py", "passing.py"))
 
 
 @pytest.fixture
@@ -29,7 +43,7 @@ def db(path):
 
 
 @pytest.fixture(autouse=True)
-def passing(monkeypatch):
+def without_worth(monkeypatch):
     """Whatever the machine does: an account that has spent its loan passes, and what it has measured leaves it so."""
     monkeypatch.setattr(Account, "spent", lambda *_: None)
     computed = Admission.computed
@@ -233,8 +247,11 @@ def test_what_the_inner_one_has_started_is_still_part_of_the_outer_one(db):
     async def reading(n):
         if n >= CALLS:
             go = asyncio.Event()
-            with Passing():
+
+            async def start(go=go):
                 tasks.append(asyncio.create_task(write(go)))
+
+            await past_awaited(start)
             go.set()
             await tasks[-1]
         return await db.aio.scalar(READ, n)
@@ -304,3 +321,195 @@ def test_it_costs_what_it_takes_without_a_witness(db, monkeypatch):
     passed = reading.cache_info().unkept - unkept
     assert passed // (2 * (TIMED + 1)) <= len(took) <= passed // (TIMED + 1) + 20
     assert all(seconds > 0 for seconds in took)
+
+
+@pytest.mark.parametrize("way", ["thread", "executor"])
+def test_threads_that_it_starts_must_not_write(db, cached, way):
+    """As those of a call that is kept; when it has returned they may."""
+    refused = []
+    held = threading.Event()
+
+    def write():
+        try:
+            db.execute("INSERT INTO u VALUES (1)")
+        except errors.TrackedWriteError as error:
+            refused.append(error)
+
+    def reading(n):
+        if n < CALLS:
+            return db.scalar(READ, n)
+        if way == "thread":
+            thread = threading.Thread(target=write)
+            thread.start()
+            thread.join()
+        else:
+            pool.submit(write).result()
+        return len(refused)
+
+    def write_late():
+        assert held.wait(20)
+        write()
+
+    late = []
+
+    def leaving(n):
+        if n >= CALLS:
+            late.append(threading.Thread(target=write_late))
+            late[-1].start()
+        return db.scalar(READ, n)
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = cached(reading)
+        spend(reading)
+        assert [*range(1, 41)] == [reading(n) for n in range(CALLS, CALLS + 40)]
+    assert 0 == db.scalar("SELECT count(*) FROM u")
+    leaving = cached(leaving)
+    spend(leaving)
+    leaving(CALLS)
+    held.set()
+    late[0].join()
+    assert 40 == len(refused)
+    assert 1 == db.scalar("SELECT count(*) FROM u")
+
+
+def test_an_interrupt_at_any_moment_leaves_the_thread_free_to_write(db):
+    """It is not taken to be inside of a call for ever, nor is the call's key."""
+    number = 0
+    while interrupted_at(number := number + 1, lambda: past(lambda: None), but={("c_return", "profile")}):
+        assert running(passing.get()) is None, number
+        db.execute("INSERT INTO u VALUES (?)", number)
+    assert number > 3
+    reading = db.cached(lambda n: db.scalar(READ, n))
+    spend(reading)
+    (account,) = (one for one in db._engine.tier.admission.passing.values() if one.name == reading._tracked.name)
+    n, first = CALLS, 0
+    while interrupted_at(first := first + 1, partial(reading, n), of_its_own):
+        n += 1
+        db.execute("INSERT INTO u VALUES (?)", first)
+        assert not account.running
+    assert first > 3
+
+
+@pytest.mark.parametrize("kind", ["passing", "kept"])
+def test_calls_that_start_one_another_make_no_chain(db, kind):
+    """Each begins while the one before still runs, which ends then: it lets go of those that are over."""
+    depths = []
+    most = 1500
+
+    async def one(n):
+        around = (passing if kind == "passing" else witness).get()
+        depths.append(0)
+        while around is not None:
+            around, depths[-1] = around.outer, depths[-1] + 1
+        if n:
+            begun[n].set()
+        found = await db.aio.scalar(READ, n)
+        if n + 1 < most:
+            begun[n + 1] = asyncio.Event()
+            tasks.append(asyncio.create_task(call(n + 1)))
+            await begun[n + 1].wait()
+        return found
+
+    kept = db.cached(ttl=1000)(one)
+
+    async def call(n):
+        return await (kept(n) if kind == "kept" else past_awaited(lambda: one(n)))
+
+    begun, tasks = {}, []
+
+    async def main():
+        tasks.append(asyncio.create_task(call(0)))
+        while tasks:
+            await tasks.pop()
+
+    asyncio.run(main())
+    assert most == len(depths)
+    assert 1 < max(depths) < 50
+
+
+def test_many_that_ask_for_one_key_at_once_share(db):
+    """One passes, the next finds it under way and leads a flight, which all others join: two computations at the most."""
+    started, calls = threading.Barrier(9), []
+    go = threading.Event()
+
+    @db.cached
+    def reading(n):
+        if n >= CALLS:
+            calls.append(n)
+            assert go.wait(20)
+        return db.scalar(READ, n)
+
+    spend(reading)
+    (account,) = (one for one in db._engine.tier.admission.passing.values() if one.name == reading._tracked.name)
+    account.balance = account.rate = 0.0  # nothing is kept for having been asked for before
+    account.left = account.span = 100  # nor by chance
+    first = threading.Thread(target=reading, args=(CALLS,))
+    first.start()
+    wait_until(lambda: calls, "it passes")
+    assert account.running, "the first did not pass"
+
+    def ask():
+        started.wait(20)
+        reading(CALLS)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    started.wait(20)
+    wait_until(lambda: len(calls) == 2, "one leads")
+    go.set()
+    for thread in (first, *threads):
+        thread.join()
+    assert 2 == len(calls)
+    assert not account.running
+
+
+def test_one_that_has_become_dear_is_kept_again(db, monkeypatch):
+    """However it is called: what computing cost long ago is forgotten."""
+    monkeypatch.undo()
+    now = [0.0]
+    monkeypatch.setattr(Account, "spent", lambda *_: None)
+    monkeypatch.setattr(Call, "time", lambda _: now[0])
+    takes = [1e-6]
+
+    @db.cached
+    def reading(n):
+        now[0] += takes[0]
+        return db.scalar(READ, n)
+
+    @db.cached(ttl=1000)
+    def around(first):
+        return [reading(n) for n in range(first, first + 10)]
+
+    monkeypatch.setattr(cached_module, "time", types.SimpleNamespace(monotonic=lambda: now[0] + 1))
+    spend(reading)
+    assert db._engine.tier.admission.passing.get(reading._tracked.name) is not None
+    takes[0] = 0.002
+    for first in range(10 * CALLS, 15 * CALLS, 10):
+        around(first)
+    assert db._engine.tier.admission.passing.get(reading._tracked.name) is None
+    unkept = reading.cache_info().unkept
+    for n in range(16 * CALLS, 17 * CALLS):
+        reading(n)
+    assert unkept == reading.cache_info().unkept
+
+
+@pytest.mark.parametrize("call", ["restamp", "vacuum", "track", "untrack"])
+def test_what_changes_the_file_is_refused_on_a_loop_too(db, call):
+    """As by the blocking face, kept or not."""
+    given = {"track": ("t", "v"), "untrack": ("t",)}.get(call, ())
+
+    @db.cached
+    async def reading(n):
+        if n >= CALLS:
+            await getattr(db.aio, call)(*given)
+        return await db.aio.scalar(READ, n)
+
+    async def all_of_it():
+        for n in range(CALLS):
+            await reading(n)
+        for n in range(CALLS, CALLS + 20):
+            with pytest.raises(errors.TrackedWriteError):
+                await reading(n)
+
+    asyncio.run(all_of_it())

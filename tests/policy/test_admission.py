@@ -290,3 +290,57 @@ def test_keeping_large_results_costs_memory():
     assert True in again
     small = Trader(lambda _: 300e-6, size=1000)
     assert small.trade(new(READS // 10)).passed == 0
+
+
+# -- functions: what they take without a witness -------------------------------------------------------------------------
+
+
+def passing_account(took):
+    """An account that passes, of a function that takes so long without a witness."""
+    admission = Admission(MEMORY)
+    for _ in range(8):
+        account = admission.computed("f", 60e-6)
+    admission._pass(account)
+    for _ in range(200):
+        account.ran(took)
+    return admission, account
+
+
+def test_what_it_takes_without_a_witness_is_what_it_costs():
+    """Though it takes far longer with one."""
+    admission, account = passing_account(5e-6)
+    for _ in range(100):
+        admission.computed("f", 40e-6)
+    assert account.cost == pytest.approx(5e-6, rel=0.1)
+
+
+def test_what_has_become_far_dearer_is_found_out_with_a_witness_too():
+    """The second time: once the machine may have been busy."""
+    admission, account = passing_account(5e-6)
+    admission.computed("f", 2e-3)
+    assert account.cost < 1e-4
+    admission.computed("f", 2e-3)
+    assert account.cost == pytest.approx(2e-3, rel=0.1)
+    assert account.rate >= account.keeping
+
+
+def test_one_call_that_took_long_changes_little():
+    """The machine was busy; and a function that has become dearer is known after some."""
+    _, account = passing_account(5e-6)
+    account.ran(1.0)
+    assert account.past < 7e-6
+    for _ in range(60):
+        account.ran(2e-3)
+    assert account.past > 1e-3
+
+
+def test_one_that_asks_for_what_is_passing_does_not_pass():
+    """Two at once are worth a flight."""
+    _, account = passing_account(5e-6)
+    assert account.passes_alone(1)
+    account.running.add(2)
+    left = account.left
+    assert not account.passes_alone(2)
+    assert left == account.left
+    account.running.discard(2)
+    assert account.passes_alone(2)

@@ -27,9 +27,10 @@ from ..coherence.proof import Witness
 from ..coherence.scopes import Scope
 from ..coherence.stamps import Seen
 from ..errors import ConfigError
+from ..passing import past_awaited
 from ..snapshot import Snapshot
 from ..unit import current, joined
-from ..witnessing import Passing, carry_into_threads, refuse_writes, watch_by, witness
+from ..witnessing import carry_into_threads, refuse_writes, watch_by, witness
 from .jobs import Held, Job, in_worker, settled
 from .lanes import lane_of
 
@@ -193,8 +194,7 @@ class _Call(Call):
             witness.reset(token)
 
     async def pass_by(self) -> Any:
-        with Passing():
-            return await self._tracked.function(*self._args, **self._kwargs)
+        return await past_awaited(functools.partial(self._tracked.function, *self._args, **self._kwargs))
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         engine, snapshot = self.engine, self._snapshot

@@ -65,11 +65,13 @@ class AsyncUpkeep:
     async def track(self, table: str, by: str | Sequence[str]) -> None:
         """Keep stamps for the values of the columns ``by`` of ``table``, as `Database.track`."""
         self._refuse_within("track")
+        refuse_writes("track")
         await self._chore(lambda db: db.track(table, by))
 
     async def untrack(self, table: str, by: str | Sequence[str] | None = None) -> None:
         """No longer keep stamps for the columns ``by`` of ``table``, or for any, as `Database.untrack`."""
         self._refuse_within("untrack")
+        refuse_writes("untrack")
         await self._chore(lambda db: db.untrack(table, by))
 
     async def vacuum(self) -> None:
@@ -87,6 +89,7 @@ class AsyncUpkeep:
     async def restamp(self) -> None:
         """Make everything that was ever cached of this file invalid, everywhere, as `Database.restamp`."""
         self._refuse_within("restamp")
+        refuse_writes("restamp")
         await self._chore(lambda db: db.restamp())
 
     async def create_function(

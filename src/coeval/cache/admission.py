@@ -62,8 +62,28 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping", "kept", "left", "loan", "name",
-        "passed", "past", "rate", "recent", "size", "span", "trials", "yields",
+        "balance",
+        "computed",
+        "cost",
+        "costs",
+        "decided",
+        "door",
+        "every",
+        "high",
+        "keeping",
+        "kept",
+        "left",
+        "loan",
+        "name",
+        "passed",
+        "past",
+        "rate",
+        "recent",
+        "running",
+        "size",
+        "span",
+        "trials",
+        "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, admission: Admission) -> None:
@@ -84,6 +104,7 @@ class Account:
         self.every = OFTEN  #: of so many reads that would pass one goes through the cache,
         self.left = 0  #: in so many reads; 0: the next
         self.span = 0  #: `left` when those that have passed were last counted
+        self.running: set[int] = set()  #: hashes of the keys of calls that pass now
         self.recent: dict[int, Entry] = {}  #: kept because they were asked for again
         self.trials: dict[int, Entry] = {}  #: kept at first sight: their earnings say whether that pays
         self.decided = 0  #: trials that have ended since reads began to pass
@@ -117,6 +138,18 @@ class Account:
         passed, self.span = self.span - self.left, self.left
         self.passed += passed
         self.balance += passed * self.rate
+
+    def passes_alone(self, asked: int) -> bool:
+        """`passes`, unless one that asks for the same is passing now: then they are worth a flight."""
+        return asked not in self.running and self.passes(asked)
+
+    def measured(self, seconds: float) -> float:
+        """What computing takes, where it took ``seconds`` with a witness: as it does without, unless it has become far dearer."""
+        past = self.past
+        if not past or seconds > CLIPPED * (past + self.keeping):
+            self.past = 0.0
+            return seconds
+        return past
 
     def ran(self, seconds: float) -> None:
         """A read past the cache took so long, which for a function is less than with a witness."""
@@ -201,7 +234,7 @@ class Admission:
         account = self._accounts.get(name)
         if account is None:
             account = self._open(name)
-        seconds = account.past or seconds + self.costs.around
+        seconds = account.measured(seconds + self.costs.around)
         cost = account.cost
         count = account.computed = account.computed + 1
         if count <= FIRST:

@@ -17,6 +17,7 @@ from ..coherence.proof import Proof, Witness
 from ..coherence.scopes import TAGS, Scope
 from ..coherence.stamps import Mark, Seen
 from ..coherence.validity import valid_by_stamps, worth_keeping
+from .admission import Account
 from .counts import Counts
 from .entry import Entry
 from .flights import Flight, Flights, Landed
@@ -61,8 +62,8 @@ class Shell(Protocol):
     async def invoke(self, witness: Witness) -> Any:
         """Run the function, its reads told to ``witness``."""
 
-    def passes(self) -> bool:
-        """Whether it is not worth keeping, and so is made as if there were no cache."""
+    def passes(self) -> Account | None:
+        """Its account, where it is not worth keeping, and so is made as if there were no cache; else None."""
 
     async def pass_by(self) -> Any:
         """Run the function, which must not write, with nothing else around it."""
@@ -106,8 +107,9 @@ async def answer(call: Shell) -> Any:
             return _use(call, entry)
         except Unkeepable:  # it could be copied once, and cannot any more (law 4)
             call.tier.drop(entry)
-    if call.passes():
-        return await _past(call)
+    account = call.passes()
+    if account is not None:
+        return await _past(call, account)
     if call.alone:
         return await _compute(call, None)
     mine = () if call.outer is None else call.outer.flights
@@ -231,17 +233,23 @@ def _ended(entry: KeptCall, seen: Seen) -> bool:
     )
 
 
-async def _past(call: Shell) -> Any:
+async def _past(call: Shell, account: Account) -> Any:
     """The function's own answer, which is not worth keeping: its reads are told to the call around it alone."""
     call.counts.misses += 1
     call.counts.unkept += 1
+    asked, began = hash(call.key), call.time()
     try:
-        return await call.pass_by()
+        account.running.add(asked)
+        value = await call.pass_by()
     except Exception:
         raise
     except BaseException:
         _left_off(call)
         raise
+    finally:
+        account.running.discard(asked)
+    account.ran(call.time() - began)
+    return value
 
 
 async def _compute(call: Shell, flight: Flight | None) -> Any:
@@ -303,7 +311,7 @@ def _keep(call: Shell, witness: Witness, proof: Proof | None, value: Any, run: R
             call.tier.admission.refused(account)
         call.counts.unkept += 1
     if account is not None:
-        account.spent(call.time() - run.asked - account.cost)
+        account.spent(call.time() - run.asked - cost)
     if flight is not None:  # after it was kept, so that nobody finds neither
         call.flights.land(flight, Landed(True, Outcome(what, proof, expires)))
     return value

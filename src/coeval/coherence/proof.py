@@ -46,6 +46,16 @@ class Witness:
         self._mark: Mark = None
         self._by_clock = False
 
+    def shorten(self) -> None:
+        """Let go of all calls around it that are closed: what they hear they tell those around them."""
+        inner: Witness | None = self
+        while inner is not None:
+            outer = inner.outer
+            while outer is not None and outer._closed:
+                outer = outer.outer
+            inner.outer = outer
+            inner = outer
+
     def begin(self, scopes: tuple[Scope, ...], seen: Seen) -> None:
         """Before the call: stamps of ``scopes``, which are those of tags, in a snapshot that is older than all that it will read."""
         self._schema, self._mark = seen.schema, seen.mark
