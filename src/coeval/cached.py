@@ -178,15 +178,14 @@ def forget(engine: Engine, tracked: Tracked, key: Key) -> None:
     engine.tier.forget(key)
 
 
-def timed(account: Account, key: Key, function: Callable[[], R]) -> R:
-    """`past`, which ``account`` knows of while it runs, and afterwards how long one in some has taken."""
-    asked, running = hash(key), account.running
+def timed(account: Account, asked: int, function: Callable[..., R], args: Any, kwargs: Any) -> R:
+    """`past`, which ``account`` knows of while it runs, and afterwards how long one in some has taken. ``asked``: the hash of the key."""
     begun = 0.0 if account.left & TIMED else time.monotonic()
     try:
-        running.add(asked)
-        found = past(function)
+        account.running.add(asked)
+        found = past(function, args, kwargs)
     finally:
-        running.discard(asked)
+        account.running.discard(asked)
     if begun:
         account.ran(time.monotonic() - begun)
     return found
@@ -222,7 +221,7 @@ class CachedFunction(Generic[P, R]):
 
         def cached(*args: Any, **kwargs: Any) -> Any:
             key: Any = None
-            passing: tuple[Account, Key] | None = None
+            passing: tuple[Account, int] | None = None
             if not noise() or quiet():
                 try:
                     entry: Any = None
@@ -245,8 +244,12 @@ class CachedFunction(Generic[P, R]):
                         key = key_of(args, kwargs)
                         entry = db._find(key)
                     if entry is None:
-                        if may_pass and (account := db._passing(name)) is not None and account.passes_alone(hash(key)):
-                            passing = account, key
+                        if (
+                            may_pass
+                            and (account := db._passing(name)) is not None
+                            and account.passes_alone(asked := hash(key))
+                        ):
+                            passing = account, asked
                     elif entry.mark == engine.now():
                         if entry.shared:
                             entry.hits += 1
@@ -268,7 +271,7 @@ class CachedFunction(Generic[P, R]):
             if passing is not None:
                 counts.misses += 1
                 counts.unkept += 1
-                return timed(*passing, functools.partial(function, *args, **kwargs))
+                return timed(*passing, function, args, kwargs)
             return otherwise(key, args, kwargs, answer)
 
         return cached
@@ -333,7 +336,7 @@ class _Call(Call):
             witness.reset(token)
 
     async def pass_by(self) -> Any:
-        return past(functools.partial(self._tracked.function, *self._args, **self._kwargs))
+        return past(self._tracked.function, self._args, self._kwargs)
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         if self._snapshot is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -22,9 +22,14 @@ class Passing:
 
     def __init__(self) -> None:
         self.over = False  #: it has returned; what it has started may go on
-        self.outer = passing.get()  #: the one that it is made from
+        outer = self.outer = passing.get()  #: the one that it is made from
+        if outer is not None:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Let go of those around it that are over, so that calls of which each starts the next one make no chain."""
         inner: Passing | None = self
-        while inner is not None:  # so that one that starts the next one, and so on, makes no long chain
+        while inner is not None:
             inner.outer = running(inner.outer)
             inner = inner.outer
 
@@ -40,23 +45,23 @@ def running(found: Passing | None) -> Passing | None:
     return found
 
 
-def past(function: Callable[[], T]) -> T:
+def past(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     """What ``function`` gives, run as such a call. An interrupt at any moment leaves nothing that runs for ever."""
     mine, token = Passing(), None
     try:
         token = passing.set(mine)
-        return function()
+        return function(*args, **kwargs)
     finally:
         mine.over = True
         passing.reset(token) if token is not None else passing.set(mine.outer)
 
 
-async def past_awaited(function: Callable[[], Awaitable[T]]) -> T:
+async def past_awaited(function: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     """As `past`."""
     mine, token = Passing(), None
     try:
         token = passing.set(mine)
-        return await function()
+        return await function(*args, **kwargs)
     finally:
         mine.over = True
         passing.reset(token) if token is not None else passing.set(mine.outer)

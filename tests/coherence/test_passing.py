@@ -251,7 +251,7 @@ def test_what_the_inner_one_has_started_is_still_part_of_the_outer_one(db):
             async def start(go=go):
                 tasks.append(asyncio.create_task(write(go)))
 
-            await past_awaited(start)
+            await past_awaited(start, (), {})
             go.set()
             await tasks[-1]
         return await db.aio.scalar(READ, n)
@@ -375,7 +375,7 @@ def test_threads_that_it_starts_must_not_write(db, cached, way):
 def test_an_interrupt_at_any_moment_leaves_the_thread_free_to_write(db):
     """It is not taken to be inside of a call for ever, nor is the call's key."""
     number = 0
-    while interrupted_at(number := number + 1, lambda: past(lambda: None), but={("c_return", "profile")}):
+    while interrupted_at(number := number + 1, lambda: past(lambda: None, (), {}), but={("c_return", "profile")}):
         assert running(passing.get()) is None, number
         db.execute("INSERT INTO u VALUES (?)", number)
     assert number > 3
@@ -413,7 +413,7 @@ def test_calls_that_start_one_another_make_no_chain(db, kind):
     kept = db.cached(ttl=1000)(one)
 
     async def call(n):
-        return await (kept(n) if kind == "kept" else past_awaited(lambda: one(n)))
+        return await (kept(n) if kind == "kept" else past_awaited(one, (n,), {}))
 
     begun, tasks = {}, []
 

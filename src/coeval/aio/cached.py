@@ -194,7 +194,7 @@ class _Call(Call):
             witness.reset(token)
 
     async def pass_by(self) -> Any:
-        return await past_awaited(functools.partial(self._tracked.function, *self._args, **self._kwargs))
+        return await past_awaited(self._tracked.function, self._args, self._kwargs)
 
     async def seen(self, scopes: tuple[Scope, ...] | None) -> Seen:
         engine, snapshot = self.engine, self._snapshot
