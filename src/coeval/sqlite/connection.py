@@ -230,14 +230,14 @@ class Connection:
     def _look_at_schema(self, sql: str, scopes: tuple[Scope, ...]) -> tuple[Any, ...] | None:
         """The stamps' statement was compiled anew: read the schema's version in one snapshot with the stamps."""
         alone = not self.raw.in_transaction
-        if alone:
-            self._cursor.execute("BEGIN")
         try:
+            if alone:
+                self._cursor.execute("BEGIN")
             row: tuple[Any, ...] | None = self._cursor.execute(sql, scopes).get
             self._version = schema_version(self.raw)
             self.watcher.recompiled = False
         finally:
-            if alone:
+            if alone and self.raw.in_transaction:
                 self._cursor.execute("COMMIT")
         return row
 
@@ -342,7 +342,8 @@ class Connection:
     @property
     def reading(self) -> bool:
         """True while a snapshot is open on it, by BEGIN or by an unfinished statement, and for good once that was ended."""
-        return self.ended is not None or self.raw.txn_state("main") != apsw.SQLITE_TXN_NONE
+        raw = self.raw  # BEGIN alone has no snapshot yet, and will have one with the next read
+        return self.ended is not None or raw.in_transaction or raw.txn_state("main") != apsw.SQLITE_TXN_NONE
 
     def catch_up(self) -> None:
         """Know the functions that the user has given since the last time."""

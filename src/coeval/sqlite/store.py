@@ -171,30 +171,16 @@ class Store:
 
     def _start_clock(self) -> None:
         """One commit, so that the clock proves something (hole 26); whoever holds the lock now does as well."""
-        connection = self.writer.try_begin("start the commit clock")
-        if connection is None:
-            return
-        try:
-            triggers.touch(connection.raw)
-        except BaseException:
-            self.writer.rollback()
-            raise
-        self.writer.commit()
+        self.writer.at_leisure("start the commit clock", lambda connection: triggers.touch(connection.raw))
 
     def verify(self) -> bool:
         """Verify and repair the triggers if the turn to write is free at this moment; True when done."""
         if not self.writable or self.settings.coherence != "stamps" or time.monotonic() < self._verify_after:
             return False
         try:
-            connection = self.writer.try_begin("verify the triggers")
-            if connection is None:
+            verified = self.writer.at_leisure("verify the triggers", lambda connection: triggers.verify(connection.raw))
+            if verified is None:
                 return False
-            try:
-                verified = triggers.verify(connection.raw)
-            except BaseException:
-                self.writer.rollback()
-                raise
-            self.writer.commit()
             self.statements.latest = verified.stamp
         except (apsw.Error, Error) as error:
             log.warning("%s: the triggers cannot be verified now, so nothing is cached: %s", self.path, error)

@@ -33,28 +33,20 @@ def ensure(store: Store) -> bool:
     if None not in seen.stamps:
         return True
     try:
-        connection = store.writer.try_begin("make the stamps of tags")
-        if connection is None:
-            return False
-        try:
-            make(connection)
-        except BaseException:
-            store.writer.rollback()
-            raise
-        store.writer.commit()
+        return store.writer.at_leisure("make the stamps of tags", make) is not None
     except (apsw.Error, Error) as error:
         log.warning("%s: tags can have no stamps now, so nothing that has one is cached: %s", store.path, error)
         return False
-    return True
 
 
-def make(connection: Connection) -> None:
-    """Make the stamps that are missing, inside a write transaction."""
+def make(connection: Connection) -> bool:
+    """Make the stamps that are missing, inside a write transaction. True."""
     connection.change(
         f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {TAGS}) "
         "INSERT OR IGNORE INTO main._coeval_stamps SELECT i, random() FROM n",
         (),
     )
+    return True
 
 
 def replace(connection: Connection, scopes: Iterable[Scope]) -> None:

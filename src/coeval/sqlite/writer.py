@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import apsw
 
@@ -18,6 +19,8 @@ from .lock_owner import WRITE, lock_owner, process_name
 from .place import Place, Turn
 from .queue_file import QueueFile
 from .readers import Retired
+
+T = TypeVar("T")
 
 #: Seconds for which an answer to "is the path still this file?" is good enough for the next write (hole 9).
 LOOKED = 0.0005
@@ -91,18 +94,24 @@ class Writer:
             self.give_up(place)
             raise
 
-    def try_begin(self, what: str) -> Connection | None:
-        """As `begin`, where nothing has to be waited for; else None."""
-        turn = self.gate.try_enter(what)
-        if turn is None:
-            return None
+    def at_leisure(self, what: str, work: Callable[[Connection], T]) -> T | None:
+        """What ``work`` gives, committed, where the turn and the lock are free at this moment; else None, and nothing is done.
+
+        Nothing of it is written, and neither is held, where it raises, by an interrupt at any moment too.
+        """
+        turn = Turn(what)
         try:
-            return self._lock(0.0)
-        except BaseException as error:
-            self.give_up(turn)
-            if isinstance(error, LockTimeoutError):
+            if not self.gate.at_once(turn):
                 return None
-            raise
+            try:
+                connection = self._lock(0.0)
+            except LockTimeoutError:
+                return None
+            found = work(connection)
+            self.commit()
+            return found
+        finally:
+            self.give_up(turn)
 
     def commit(self) -> None:
         """Commit and pass the turn on. Where COMMIT fails everything is rolled back before this raises."""
