@@ -340,7 +340,12 @@ def test_tasks_made_in_a_transaction_are_told_that_they_do_not_join(path):
             await db.script("CREATE TABLE t(x)")
             with pytest.raises(errors.LockTimeoutError) as raised:
                 async with db.transaction():
-                    await asyncio.gather(db.execute("INSERT INTO t VALUES (1)"), db.execute("INSERT INTO t VALUES (2)"))
+                    tasks = db.execute("INSERT INTO t VALUES (1)"), db.execute("INSERT INTO t VALUES (2)")
+                    first, _ = await asyncio.gather(
+                        *tasks, return_exceptions=True
+                    )  # else the other may have its turn yet
+                    assert isinstance(first, BaseException)
+                    raise first
             assert "gather" in raised.value.hint
             return await db.scalar("SELECT count(*) FROM t")
 
