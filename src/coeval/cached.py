@@ -329,11 +329,12 @@ class _Call(Call):
     """A call in the calling thread."""
 
     async def invoke(self, mine: Witness) -> Any:
-        token = watch_by(mine)
+        token = None
         try:
+            token = watch_by(mine)
             return self._tracked.function(*self._args, **self._kwargs)
-        finally:
-            witness.reset(token)
+        finally:  # an interrupt may have come before there was a token
+            witness.reset(token) if token is not None else witness.set(mine.outer)
 
     async def pass_by(self) -> Any:
         return past(self._tracked.function, self._args, self._kwargs)

@@ -9,6 +9,7 @@ import pytest
 
 import coeval
 from coeval.cache import tracked
+from coeval.witnessing import witness
 
 from interrupting import interrupted_at
 
@@ -57,6 +58,7 @@ def test_an_interrupt_at_any_moment(db, path, way, before, monkeypatch, scaled):
                 other.execute("INSERT INTO t VALUES (1)")
                 written += 1
             longer = interrupted_at(number, read)
+            assert witness.get() is None, number
             for connection in [*db._engine._store.readers.idle]:
                 assert not connection.raw.in_transaction, number
             for _ in range(2):

@@ -187,11 +187,12 @@ class _Call(Call):
     engine: Engine
 
     async def invoke(self, mine: Witness) -> Any:
-        token = watch_by(mine)
+        token = None
         try:
+            token = watch_by(mine)
             return await self._tracked.function(*self._args, **self._kwargs)
-        finally:
-            witness.reset(token)
+        finally:  # an interrupt may have come before there was a token
+            witness.reset(token) if token is not None else witness.set(mine.outer)
 
     async def pass_by(self) -> Any:
         return await past_awaited(self._tracked.function, self._args, self._kwargs)

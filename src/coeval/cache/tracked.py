@@ -152,7 +152,13 @@ async def renew(call: Shell) -> None:
 async def peek(call: Shell) -> Any:
     """The kept value, if it is valid now, as a one-tuple; else ()."""
     entry = await _valid(call, serve_stale=False)
-    return () if entry is None or isinstance(entry.rows, Raised) else (_use(call, entry),)
+    if entry is None or isinstance(entry.rows, Raised):
+        return ()
+    try:
+        return (_use(call, entry),)
+    except Unkeepable:  # it could be copied once, and cannot any more (law 4)
+        call.tier.drop(entry)
+        return ()
 
 
 async def _lead(call: Shell, flight: Flight, mine: tuple[Flight, ...], *, look: bool = False) -> Any:
