@@ -29,8 +29,9 @@ from coeval.demo.phase import Phase
 @contextmanager
 def started(folder: Path, arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A demonstration in a process of its own, ended at the end whatever happens."""
-    program = (
-        "import sys; from pathlib import Path; from coeval.demo import run; "
+    program = (  # a job in the background, which a run of the tests may be, is started with SIGINT ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from pathlib import Path; from coeval.demo import run; "
         f"sys.exit(run(folder=Path({str(folder)!r}), port=0, {arguments}))"
     )
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}

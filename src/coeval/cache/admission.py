@@ -62,28 +62,9 @@ class Account:
     """What one statement earns and spends, in seconds."""
 
     __slots__ = (
-        "balance",
-        "computed",
-        "cost",
-        "costs",
-        "decided",
-        "door",
-        "every",
-        "high",
-        "keeping",
-        "kept",
-        "left",
-        "loan",
-        "name",
-        "passed",
-        "past",
-        "rate",
-        "recent",
-        "running",
-        "size",
-        "span",
-        "trials",
-        "yields",
+        "balance", "computed", "cost", "costs", "decided", "door", "every", "high", "keeping",
+        "kept", "left", "loan", "name", "passed", "past", "rate", "recent", "running", "size",
+        "span", "trials", "yields",
     )  # fmt: skip
 
     def __init__(self, name: Hashable, admission: Admission) -> None:

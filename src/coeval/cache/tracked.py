@@ -1,9 +1,9 @@
 """The path of a tracked call: a kept value proved valid, or one computation whose reads are witnessed (laws 1, 2, 3 and 9).
 
-In this order: an entry under the commit clock's present value (in place in the faces, because it is the hit path); one that its stamps
-prove; a flight that may be joined; computing. What the function reads tells the call's `Witness`, which proves the value in the end.
-Inside a snapshot the entry must be valid there, nobody's flight is joined, and only what is still the present is kept. Inside a
-transaction the function simply runs.
+In this order: an entry under the commit clock's present value (in place in the faces, because it is the hit path); a call that is not
+worth keeping, made as if there were no cache (`passing`); an entry that its stamps prove; a flight that may be joined; computing. What the
+function reads tells the call's `Witness`, which proves the value in the end. Inside a snapshot the entry must be valid there, nobody's
+flight is joined, and only what is still the present is kept. Inside a transaction the function simply runs.
 
 Ring: flow.
 """
